@@ -1,0 +1,411 @@
+package stage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// readyTimeout bounds how long a program may take from its start until it serves. Programs under the race detector on a
+// busy machine take seconds.
+const readyTimeout = 60 * time.Second
+
+// pollEvery is how often the stage looks at something that cannot tell it of changes: another process.
+const pollEvery = 50 * time.Millisecond
+
+// Options say what stands on a Stage. Only Programs is required.
+type Options struct {
+	Programs Programs
+
+	// Proxies is the number of volunteers that New starts. It returns when the broker knows them all.
+	Proxies int
+	// Max is the client's -max; 0 leaves the flag out.
+	Max int
+	// PollInterval is how long the broker tells volunteers to wait between polls; 0 is one second, the shortest they obey.
+	PollInterval time.Duration
+	// Bridges is the number of fingerprints in the broker's bridge list beside the default one, see Fingerprint.
+	Bridges int
+	// RelayURL replaces, if not empty, the relay address in the broker's bridge list, to lead volunteers elsewhere.
+	RelayURL string
+
+	// More command line arguments, after the stage's own. Of a flag given twice the last one counts.
+	ClientArgs, BrokerArgs, ProxyArgs, ServerArgs []string
+
+	// Dir is where the files of the run go, above all the logs. Empty means a new temporary directory that Close removes.
+	Dir string
+	// AnyExit accepts any exit status of a program that was asked to end: deployed ones have no handler for SIGTERM.
+	AnyExit bool
+	// Log, if not nil, is told in words what the stage does.
+	Log io.Writer
+}
+
+// A Stage is a running system. Its methods may be called at any time by any goroutine, Close once and last.
+type Stage struct {
+	// fixed after construction
+	opt        Options
+	dir        string
+	removeDir  bool
+	fork       *forker
+	stun       *stunServer
+	web        *Web
+	http       *http.Client
+	brokerPort int
+	serverPort int
+
+	// guarded by mu
+	mu      sync.Mutex
+	all     []*Process // every process ever started
+	broker  *Process
+	server  *Process
+	client  *Client
+	proxies []*Proxy // every volunteer ever started
+	counter map[Role]int
+}
+
+// New starts a STUN server, the web site, a broker, a server, the volunteers and a client, and returns when they serve. On
+// failure nothing is left behind, and the error holds the end of the log of the program that failed.
+func New(ctx context.Context, o Options) (*Stage, error) {
+	s := &Stage{opt: o, fork: newForker(), counter: map[Role]int{},
+		// Straight to the broker, whatever the environment says about proxies.
+		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}}
+	if err := s.start(ctx); err != nil {
+		return nil, errors.Join(err, s.closeQuietly())
+	}
+	return s, nil
+}
+
+func (s *Stage) start(ctx context.Context) error {
+	if s.opt.Dir == "" {
+		dir, err := os.MkdirTemp("", "flurry-stage-")
+		if err != nil {
+			return fmt.Errorf("start the stage: %w", err)
+		}
+		s.dir, s.removeDir = dir, true
+	} else if err := os.MkdirAll(s.opt.Dir, 0o700); err != nil {
+		return fmt.Errorf("start the stage: %w", err)
+	}
+	if s.dir == "" {
+		dir, err := filepath.Abs(s.opt.Dir)
+		if err != nil {
+			return fmt.Errorf("start the stage: %w", err)
+		}
+		s.dir = dir
+	}
+	var err error
+	if s.stun, err = startSTUN(ctx); err != nil {
+		return err
+	}
+	if s.web, err = startWeb(ctx); err != nil {
+		return err
+	}
+	if s.brokerPort, err = freePort(ctx); err != nil {
+		return err
+	}
+	if s.serverPort, err = freePort(ctx); err != nil {
+		return err
+	}
+	if err := s.writeBrokerFiles(); err != nil {
+		return err
+	}
+	s.logf("STUN server at %s, web site at %s", s.stun.url(), s.web.Addr())
+	if err := s.StartServer(ctx); err != nil {
+		return err
+	}
+	if err := s.StartBroker(ctx); err != nil {
+		return err
+	}
+	for range s.opt.Proxies {
+		if _, err := s.StartProxy(ctx, ProxyOptions{}); err != nil {
+			return err
+		}
+	}
+	client, err := s.StartClient(ctx, s.opt.ClientArgs...)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.client = client
+	s.mu.Unlock()
+	return s.WaitAvailable(ctx, s.opt.Proxies)
+}
+
+// freePort finds a TCP port for a program that must be told one. It is under the range from which systems draw the ports of
+// outgoing connections, so a restarted program finds it free again.
+func freePort(ctx context.Context) (int, error) {
+	var err error
+	for range 100 {
+		port := 20_000 + rand.IntN(12_000)
+		var lc net.ListenConfig
+		var ln net.Listener
+		if ln, err = lc.Listen(ctx, "tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, ln.Close()
+		}
+	}
+	return 0, fmt.Errorf("find a free port: %w", err)
+}
+
+// BrokerURL is the broker's address, with a slash at the end.
+func (s *Stage) BrokerURL() string { return fmt.Sprintf("http://127.0.0.1:%d/", s.brokerPort) }
+
+// RelayURL is the WebSocket address of the server.
+func (s *Stage) RelayURL() string { return fmt.Sprintf("ws://127.0.0.1:%d/", s.serverPort) }
+
+// STUN is the URL of the STUN server.
+func (s *Stage) STUN() string { return s.stun.url() }
+
+// Web is the web site behind the bridge.
+func (s *Stage) Web() *Web { return s.web }
+
+// Dir is where logs and other files of the run are.
+func (s *Stage) Dir() string { return s.dir }
+
+// Broker is the broker that runs now or ran last.
+func (s *Stage) Broker() *Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broker
+}
+
+// Server is the server that runs now or ran last.
+func (s *Stage) Server() *Process {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.server
+}
+
+// Client is the client that New started.
+func (s *Stage) Client() *Client {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client
+}
+
+// Proxies are the volunteers that run now, oldest first.
+func (s *Stage) Proxies() []*Proxy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var alive []*Proxy
+	for _, p := range s.proxies {
+		if p.Alive() {
+			alive = append(alive, p)
+		}
+	}
+	return alive
+}
+
+// Dial opens a connection to the web site through the client that New started, see DialSOCKS.
+func (s *Stage) Dial(ctx context.Context, args Args) (net.Conn, error) {
+	return s.Client().Dial(ctx, args)
+}
+
+// brokerGet fetches a page of the broker.
+func (s *Stage) brokerGet(ctx context.Context, path string) (string, error) {
+	return s.get(ctx, s.BrokerURL()+path)
+}
+
+// maxPage bounds a page of text from one of the programs.
+const maxPage = 1 << 20
+
+func (s *Stage) get(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := s.http.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxPage))
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return string(b), nil
+}
+
+// Available asks the broker how many volunteers wait for a client.
+func (s *Stage) Available(ctx context.Context) (int, error) {
+	page, err := s.brokerGet(ctx, "debug")
+	if err != nil {
+		return 0, err
+	}
+	var n int
+	if _, err := fmt.Sscanf(page, "current snowflakes available: %d", &n); err != nil {
+		return 0, fmt.Errorf("the broker's /debug page: %w: %q", err, page)
+	}
+	return n, nil
+}
+
+// WaitAvailable waits until the broker knows at least n waiting volunteers.
+func (s *Stage) WaitAvailable(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var have int
+	err := poll(ctx, func() (done bool, err error) {
+		have, err = s.Available(ctx)
+		return have >= n, err
+	})
+	if err != nil {
+		text := ""
+		for _, p := range s.Proxies() {
+			text += p.Tail(5)
+		}
+		return fmt.Errorf("wait for %d volunteers, %d are there: %w\n%s", n, have, err, text)
+	}
+	return nil
+}
+
+// poll calls f until it reports done or ctx ends. Errors of f count only then: what is asked may be about to start.
+func poll(ctx context.Context, f func() (done bool, err error)) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		done, err := f()
+		if done && err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), err)
+		}
+	}
+}
+
+// Check reports a program that has ended though nobody asked it to, or that has left a crash report.
+func (s *Stage) Check() error {
+	s.mu.Lock()
+	all := append([]*Process(nil), s.all...)
+	s.mu.Unlock()
+	var errs []error
+	for _, p := range all {
+		if !p.Alive() && !p.wasAsked() {
+			errs = append(errs, fmt.Errorf("%s ended by itself: %v\n%s", p.name, p.ExitError(), p.Tail(15)))
+		} else if text := p.crash(); text != "" {
+			errs = append(errs, fmt.Errorf("%s has a fault:\n%s", p.name, text))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Close ends everything, the way users end these programs: client first, broker last. It reports every program that did not
+// end cleanly, ended before its time, or crashed. Nothing is left running in any case.
+func (s *Stage) Close() error {
+	errs := []error{s.Check()}
+	s.mu.Lock()
+	all := append([]*Process(nil), s.all...)
+	s.mu.Unlock()
+	for _, role := range []Role{RoleClient, RoleProxy, RoleServer, RoleBroker} {
+		var group sync.WaitGroup
+		var mu sync.Mutex
+		for _, p := range all {
+			if p.role == role && p.Alive() {
+				group.Go(func() {
+					if err := p.Stop(); err != nil && !s.opt.AnyExit {
+						mu.Lock()
+						errs = append(errs, err)
+						mu.Unlock()
+					}
+				})
+			}
+		}
+		group.Wait()
+	}
+	for _, p := range all {
+		if text := p.crash(); text != "" && errs[0] == nil {
+			errs = append(errs, fmt.Errorf("%s has a fault:\n%s", p.name, text))
+		}
+	}
+	return errors.Join(append(errs, s.closeQuietly())...)
+}
+
+// Abort ends everything at once by killing it.
+func (s *Stage) Abort() { s.closeQuietly() } //nolint:errcheck // An abort has its own reason already.
+
+// closeQuietly ends what is left, without asking, and frees everything.
+func (s *Stage) closeQuietly() error {
+	s.mu.Lock()
+	all := append([]*Process(nil), s.all...)
+	s.mu.Unlock()
+	for _, p := range all {
+		if p.Alive() {
+			p.Kill()
+		}
+	}
+	s.fork.close()
+	var err error
+	if s.web != nil {
+		err = s.web.close()
+	}
+	if s.stun != nil {
+		s.stun.close()
+	}
+	if s.removeDir {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
+}
+
+func (s *Stage) logf(format string, args ...any) {
+	if s.opt.Log != nil {
+		fmt.Fprintf(s.opt.Log, format+"\n", args...)
+	}
+}
+
+// DefaultFingerprint is the fingerprint of the bridge for clients that name none.
+const DefaultFingerprint = "2B280B23E1107BB62ABFC40DDCC8824814F80A72"
+
+// Fingerprint is the i-th of the fingerprints beside the default one, i from 0 to Options.Bridges-1. All of them lead to the
+// same server. Connections with different fingerprints are different configurations, hence different sessions.
+func Fingerprint(i int) string { return fmt.Sprintf("%040X", 0xF1000000+i) }
+
+// allowedRelay is the relay pattern of a stage: its server, exactly.
+const allowedRelay = "^127.0.0.1$"
+
+func (s *Stage) bridgeFile() string { return filepath.Join(s.dir, "bridges.jsonl") }
+func (s *Stage) pollFile() string   { return filepath.Join(s.dir, "poll-interval.json") }
+
+func (s *Stage) writeBrokerFiles() error {
+	relay := s.RelayURL()
+	if s.opt.RelayURL != "" {
+		relay = s.opt.RelayURL
+	}
+	fingerprints := []string{DefaultFingerprint}
+	for i := range s.opt.Bridges {
+		fingerprints = append(fingerprints, Fingerprint(i))
+	}
+	var bridges strings.Builder
+	for i, f := range fingerprints {
+		line, err := json.Marshal(map[string]string{"displayName": fmt.Sprintf("stage-%d", i), "webSocketAddress": relay, "fingerprint": f})
+		if err != nil {
+			return fmt.Errorf("write the bridge list: %w", err)
+		}
+		bridges.Write(append(line, '\n'))
+	}
+	if err := os.WriteFile(s.bridgeFile(), []byte(bridges.String()), 0o600); err != nil {
+		return fmt.Errorf("write the bridge list: %w", err)
+	}
+	interval := s.opt.PollInterval
+	if interval == 0 {
+		interval = time.Second
+	}
+	ms := interval.Milliseconds()
+	text := fmt.Sprintf(`{"unrestricted_poll_interval": %d, "restricted_poll_interval": %d}`, ms, ms)
+	if err := os.WriteFile(s.pollFile(), []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write the poll interval: %w", err)
+	}
+	return nil
+}
