@@ -1,0 +1,67 @@
+# Flurry: build, try, test. `make` alone lists the targets.
+
+GO ?= go
+# Pinned, so that a new release of the tool does not fail an old commit.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# Arguments of the demo, such as ARGS=-stay.
+ARGS ?=
+# How long each fuzz target runs.
+FUZZTIME ?= 5s
+# The tests that start whole systems; they take turns, and run the programs as users do.
+SYSTEM = ./test/system ./test/interop
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: ## the whole system on this machine: fetch a file while volunteers come and go (ARGS=-stay leaves it running)
+	$(GO) run ./demo $(ARGS)
+
+.PHONY: build
+build: ## the programs, static, in bin/
+	mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./client ./broker ./proxy ./server ./broker/probetest
+
+.PHONY: test
+test: setup lint test-race test-system fuzz docker-check ## everything; as root it installs what is missing first
+
+.PHONY: setup
+setup: ## install the tools that the tests need (as root), or say which are missing
+	scripts/setup
+
+.PHONY: test-short
+test-short: lint ## no root, no other programs, a minute or two
+	scripts/gotest -short -timeout 5m $$($(GO) list ./... | grep -v /test/)
+
+.PHONY: lint
+lint: ## gofmt, go vet, staticcheck, import rules
+	@files=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' 2>/dev/null || echo .)) && \
+		{ test -z "$$files" || { echo "gofmt these:"; echo "$$files"; false; }; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	$(GO) test ./test/floors
+
+.PHONY: test-race
+test-race: ## every package under the race detector, but for the whole-system tests
+	scripts/gotest -race -p 2 -timeout 10m $$($(GO) list ./... | grep -v -e /test/system -e /test/interop)
+
+.PHONY: test-system
+test-system: ## whole systems: ours alone, real tor, deployed programs, fronting, NATs
+	scripts/gotest -count=1 -p 1 -timeout 20m $(SYSTEM)
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME
+	@for target in $$($(GO) test -list '^Fuzz' ./fuzz | grep '^Fuzz'); do \
+		echo "$$target"; \
+		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./fuzz >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
+		rm -f .fuzz.log; \
+	done
+
+.PHONY: docker-check
+docker-check: ## the build steps of the Dockerfile, without a container engine, and the syntax of compose.yaml
+	scripts/docker-check
+
+.PHONY: clean
+clean: ## remove what make built
+	rm -rf bin
