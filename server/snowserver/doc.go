@@ -1,0 +1,35 @@
+// Package snowserver is the bridge's end of Snowflake: it takes WebSockets from
+// volunteers' proxies and gives out the client streams that travel in them.
+//
+//	proxies ══ WebSocket ══ edge (http.go) ── prelude ── Table ─┬─ shard 0 ─┐
+//	proxies ══ WebSocket ══     ...                             ├─ shard 1 ─┼─ Accept ── your program
+//	                                                            └─ shard n ─┘
+//
+// The edge upgrades requests and reads the 16 bytes that open each carrier
+// (spec section 7.1). The Table gives the carrier to the shard that owns the
+// ClientID. A shard is one packet network (multipath.Conn) with one KCP engine
+// over it, and shares nothing with the others, so that cores scale. A client
+// may have any number of carriers at a time; its session outlives all of them.
+//
+// Listen makes the whole of it a net.Listener whose connections are the
+// clients' streams. Each stream's RemoteAddr is a ClientAddr, the text that
+// tor's extended OR port takes as USERADDR (spec section 8.3).
+//
+// # Life of a session
+//
+// A session begins with the first KCP packet of a new conversation and ends
+//
+//   - when nothing has been heard from the client for the smux keepalive
+//     timeout, 240 s (spec section 7.4);
+//   - when it has had neither a stream nor a carrier for Config.IdleTimeout,
+//     one minute by default;
+//   - when the same ClientID starts another conversation;
+//   - when the Listener is closed.
+//
+// A client that closes its stream says so with a FIN; the stream's Read then
+// returns io.EOF at once, whatever becomes of the session.
+//
+// A ClientID is a bearer secret: the wire format has no other proof of
+// identity (spec section 13, number 10), so this package never logs one, and
+// the choice of shard is keyed so that nobody can aim at one of them.
+package snowserver
