@@ -1,0 +1,220 @@
+package rtc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"flurry/common/sdp"
+
+	"github.com/pion/webrtc/v4"
+)
+
+var (
+	// ErrOpenTimeout says that both descriptions were known and yet the data
+	// channel did not open in time. Frontends match its text.
+	ErrOpenTimeout = errors.New("timeout waiting for DataChannel.OnOpen")
+
+	// errGone ends a wait when the peer connection has failed or was closed.
+	errGone = errors.New("the peer connection has failed")
+)
+
+// SignalFunc trades our offer for the other side's answer, both as wrapper
+// texts.
+type SignalFunc = func(ctx context.Context, offer string) (answer string, err error)
+
+// Dial offers a connection through signal and waits for its data channel.
+// With an empty label the channel gets the one that deployed clients use. It
+// returns ErrOpenTimeout when there was an answer and nothing more.
+func (e *Endpoint) Dial(ctx context.Context, label string, signal SignalFunc) (*Conn, error) {
+	if label == "" {
+		label = randomLabel()
+	}
+	p, err := e.newPeer()
+	if err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	conn, err := e.offer(ctx, p, label, signal)
+	if err != nil {
+		p.close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func (e *Endpoint) offer(ctx context.Context, p *peer, label string, signal SignalFunc) (*Conn, error) {
+	dc, err := p.pc.CreateDataChannel(label, nil) // ordered and reliable
+	if err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	p.expect(dc)
+	desc, err := p.pc.CreateOffer(nil)
+	if err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	if err := p.describe(ctx, desc, e.cfg.GatherTimeout); err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	text, err := signal(ctx, e.publish(p.pc.LocalDescription()))
+	if err != nil {
+		return nil, err
+	}
+	if err := p.accept(text, webrtc.SDPTypeAnswer); err != nil {
+		return nil, err
+	}
+	return p.wait(ctx, e.cfg.OpenTimeout)
+}
+
+// randomLabel is "snowflake-" and 8 random bytes in hex (spec section 6).
+func randomLabel() string {
+	var b [8]byte
+	rand.Read(b[:])
+	return "snowflake-" + hex.EncodeToString(b[:])
+}
+
+// Pending is an answered offer whose data channel is not open yet. The holder
+// ends it with Wait or Close.
+type Pending struct {
+	p       *peer
+	text    string
+	timeout time.Duration
+}
+
+// Answer takes an offer, gathers candidates and returns with the answer ready
+// to be sent. The connection begins to form at once.
+func (e *Endpoint) Answer(ctx context.Context, offer string) (*Pending, error) {
+	p, err := e.newPeer()
+	if err != nil {
+		return nil, fmt.Errorf("answer: %w", err)
+	}
+	text, err := e.answer(ctx, p, offer)
+	if err != nil {
+		p.close()
+		return nil, fmt.Errorf("answer: %w", err)
+	}
+	return &Pending{p: p, text: text, timeout: e.cfg.OpenTimeout}, nil
+}
+
+func (e *Endpoint) answer(ctx context.Context, p *peer, offer string) (string, error) {
+	p.pc.OnDataChannel(func(dc *webrtc.DataChannel) { p.expect(dc) })
+	if err := p.accept(offer, webrtc.SDPTypeOffer); err != nil {
+		return "", err
+	}
+	desc, err := p.pc.CreateAnswer(nil)
+	if err != nil {
+		return "", err
+	}
+	if err := p.describe(ctx, desc, e.cfg.GatherTimeout); err != nil {
+		return "", err
+	}
+	return e.publish(p.pc.LocalDescription()), nil
+}
+
+// Answer is the wrapper text to send back.
+func (p *Pending) Answer() string { return p.text }
+
+// Wait returns the open data channel, or ErrOpenTimeout. After an error the
+// connection is closed.
+func (p *Pending) Wait(ctx context.Context) (*Conn, error) {
+	conn, err := p.p.wait(ctx, p.timeout)
+	if err != nil {
+		p.p.close()
+	}
+	return conn, err
+}
+
+// Close gives the connection up. After a Wait that succeeded it must not be
+// called: the Conn owns the connection then.
+func (p *Pending) Close() { p.p.close() }
+
+// peer is one peer connection on its way to a Conn.
+type peer struct {
+	pc *webrtc.PeerConnection
+
+	opened   chan *Conn // the first channel, once open; buffered
+	openOnce sync.Once
+	failed   chan struct{}
+	failOnce sync.Once
+}
+
+func (e *Endpoint) newPeer() (*peer, error) {
+	pc, err := e.api.NewPeerConnection(webrtc.Configuration{ICEServers: e.servers})
+	if err != nil {
+		return nil, err
+	}
+	p := &peer{pc: pc, opened: make(chan *Conn, 1), failed: make(chan struct{})}
+	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateFailed || s == webrtc.PeerConnectionStateClosed {
+			p.failOnce.Do(func() { close(p.failed) })
+		}
+	})
+	return p, nil
+}
+
+// expect arranges that the first channel to open becomes the Conn. Deployed
+// proxies serve one channel for each connection, and so do we.
+func (p *peer) expect(dc *webrtc.DataChannel) {
+	dc.OnOpen(func() {
+		p.openOnce.Do(func() {
+			if raw, err := dc.Detach(); err == nil {
+				p.opened <- newConn(p, dc, raw)
+			}
+		})
+	})
+}
+
+// accept parses and applies the other side's description.
+func (p *peer) accept(text string, want webrtc.SDPType) error {
+	d, err := sdp.Parse(text)
+	if err != nil {
+		return fmt.Errorf("the other side's description: %w", err)
+	}
+	if d.Type != want.String() {
+		return fmt.Errorf("the other side's description is of type %q, not %q", d.Type, want)
+	}
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: want, SDP: d.SDP}); err != nil {
+		return fmt.Errorf("the other side's description: %w", err)
+	}
+	return nil
+}
+
+// describe applies our description and waits for its candidates, at most
+// limit: late ones are left out.
+func (p *peer) describe(ctx context.Context, d webrtc.SessionDescription, limit time.Duration) error {
+	gathered := webrtc.GatheringCompletePromise(p.pc)
+	if err := p.pc.SetLocalDescription(d); err != nil {
+		return err
+	}
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case <-gathered:
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+func (p *peer) wait(ctx context.Context, limit time.Duration) (*Conn, error) {
+	t := time.NewTimer(limit)
+	defer t.Stop()
+	select {
+	case c := <-p.opened:
+		go c.watch()
+		return c, nil
+	case <-p.failed:
+		return nil, errGone
+	case <-t.C:
+		return nil, ErrOpenTimeout
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// close ends the connection and waits for the stack's goroutines.
+func (p *peer) close() { p.pc.GracefulClose() }

@@ -1,0 +1,187 @@
+package rtc
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"flurry/common/sdp"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/transport/v5"
+	"github.com/pion/webrtc/v4"
+)
+
+// Config says how peer connections are made. The zero value works where both
+// ends have public addresses.
+type Config struct {
+	// ICEServers are STUN servers as URLs, "stun:host:port"; the port may be
+	// left out and is then 3478. Other kinds of URL are refused by New.
+	ICEServers []string
+
+	// KeepLocalAddresses leaves candidates with private and loopback addresses
+	// in our descriptions (spec section 5.3).
+	KeepLocalAddresses bool
+
+	// OutboundAddress, when valid, takes the place of the address in host
+	// candidates: a static one-to-one NAT stands before this machine.
+	OutboundAddress netip.Addr
+
+	// PortMin and PortMax bound the local UDP ports; both 0 means any.
+	PortMin, PortMax uint16
+
+	// GatherTimeout ends the search for candidates; what was found by then is
+	// used. 0 means 5 s, the time one unanswered STUN query takes.
+	GatherTimeout time.Duration
+
+	// OpenTimeout bounds the wait for the data channel once both descriptions
+	// are known. 0 means 10 s, as the deployed client waits (spec section 6).
+	OpenTimeout time.Duration
+
+	// Net replaces the network of the operating system in tests.
+	Net transport.Net
+
+	// Logger hears the WebRTC stack at level Debug; nil means silence.
+	Logger *slog.Logger
+}
+
+const (
+	defaultGatherTimeout = 5 * time.Second
+	defaultOpenTimeout   = 10 * time.Second
+	defaultSTUNPort      = "3478" // RFC 8489 section 9
+
+	// iceDisconnected and iceFailed are how long a path may be without an
+	// answer to a connectivity check before it counts as disturbed and as
+	// dead, and iceKeepalive is the time between checks: the stack's defaults
+	// (spec section 6), except that failure, which closes the carrier, comes
+	// after 15 s more and not after 25.
+	iceDisconnected = 5 * time.Second
+	iceFailed       = 15 * time.Second
+	iceKeepalive    = 2 * time.Second
+
+	// receiveWindow is SCTP's a_rwnd: what the other end may have under way.
+	// 4 MiB carry 20 MB/s over 200 ms.
+	receiveWindow = 4 << 20
+)
+
+// Endpoint makes WebRTC carriers with one configuration. It is safe for
+// concurrent use and holds no resources of its own.
+type Endpoint struct {
+	cfg     Config
+	api     *webrtc.API
+	servers []webrtc.ICEServer
+}
+
+// New checks cfg, reporting every fault at once.
+func New(cfg Config) (*Endpoint, error) {
+	if cfg.GatherTimeout == 0 {
+		cfg.GatherTimeout = defaultGatherTimeout
+	}
+	if cfg.OpenTimeout == 0 {
+		cfg.OpenTimeout = defaultOpenTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	var errs []error
+	e := &Endpoint{cfg: cfg}
+	if len(cfg.ICEServers) > 0 {
+		urls := make([]string, len(cfg.ICEServers))
+		for i, s := range cfg.ICEServers {
+			u, err := ParseSTUN(s)
+			if err != nil {
+				errs = append(errs, err)
+			}
+			urls[i] = "stun:" + u
+		}
+		e.servers = []webrtc.ICEServer{{URLs: urls}}
+	}
+	if cfg.OutboundAddress.IsValid() && cfg.KeepLocalAddresses {
+		errs = append(errs, errors.New("an outbound address and keeping local addresses exclude each other"))
+	}
+	se, err := e.settings()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	e.api = webrtc.NewAPI(webrtc.WithSettingEngine(se))
+	return e, nil
+}
+
+// ParseSTUN takes a STUN URL, "stun:host" or "stun:host:port", and returns
+// host and port in one.
+func ParseSTUN(text string) (hostport string, err error) {
+	rest, ok := strings.CutPrefix(text, "stun:")
+	if !ok || strings.HasPrefix(rest, "//") {
+		return "", fmt.Errorf("ICE server %q: only stun: URLs such as stun:stun.example:3478 are supported", text)
+	}
+	if strings.Contains(rest, "?") {
+		return "", fmt.Errorf("ICE server %q: no parameters are supported", text)
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err != nil {
+		host, port = strings.Trim(rest, "[]"), defaultSTUNPort
+		if strings.Contains(host, ":") {
+			if _, err := netip.ParseAddr(host); err != nil {
+				return "", fmt.Errorf("ICE server %q: not host:port", text)
+			}
+		}
+	}
+	if host == "" || port == "" {
+		return "", fmt.Errorf("ICE server %q: host or port is missing", text)
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+func (e *Endpoint) settings() (webrtc.SettingEngine, error) {
+	var se webrtc.SettingEngine
+	cfg := &e.cfg
+	se.LoggerFactory = loggers{cfg.Logger}
+	se.DetachDataChannels()
+	se.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
+	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	se.DisableActiveTCP(true)
+	se.SetIncludeLoopbackCandidate(cfg.KeepLocalAddresses)
+	se.SetSCTPMaxReceiveBufferSize(receiveWindow)
+	// A browser sends no HelloVerifyRequest, and a censor has blocked it.
+	se.SetDTLSInsecureSkipHelloVerify(true)
+	if cfg.PortMin != 0 || cfg.PortMax != 0 {
+		if err := se.SetEphemeralUDPPortRange(cfg.PortMin, cfg.PortMax); err != nil {
+			return se, fmt.Errorf("port range %d:%d: %w", cfg.PortMin, cfg.PortMax, err)
+		}
+	}
+	if cfg.OutboundAddress.IsValid() {
+		err := se.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
+			External:        []string{cfg.OutboundAddress.String()},
+			AsCandidateType: webrtc.ICECandidateTypeHost,
+		})
+		if err != nil {
+			return se, fmt.Errorf("outbound address: %w", err)
+		}
+	}
+	if cfg.Net != nil {
+		se.SetNet(cfg.Net)
+		return se, nil
+	}
+	n, err := newRoomyNet()
+	if err != nil {
+		return se, fmt.Errorf("network interfaces: %w", err)
+	}
+	se.SetNet(n)
+	return se, nil
+}
+
+// publish returns the description to give to the other side as wrapper text.
+func (e *Endpoint) publish(d *webrtc.SessionDescription) string {
+	text := d.SDP
+	if !e.cfg.KeepLocalAddresses {
+		text = sdp.StripLocal(text)
+	}
+	return sdp.Description{Type: d.Type.String(), SDP: text}.String()
+}
