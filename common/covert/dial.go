@@ -1,0 +1,119 @@
+package covert
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	utls "github.com/refraction-networking/utls"
+)
+
+// randomizedAttempts is how often a handshake with a randomized hello is tried.
+// A drawn hello can lack every cipher or curve of the peer; the next seldom does.
+const randomizedAttempts = 3
+
+// dialPlain makes a TCP connection.
+func (t *Transport) dialPlain(ctx context.Context, addr string) (net.Conn, error) {
+	return t.options.DialContext(ctx, "tcp", addr)
+}
+
+// dialTLS makes a TLS connection to addr with the certificate verified for host
+// and returns it with the protocol that ALPN chose, "" if none.
+func (t *Transport) dialTLS(ctx context.Context, addr, host string) (net.Conn, string, error) {
+	attempts := 1
+	if t.hello.randomized {
+		attempts = randomizedAttempts
+	}
+	for {
+		raw, err := t.dialPlain(ctx, addr)
+		if err != nil {
+			return nil, "", err
+		}
+		conn, alpn, err := t.handshake(ctx, raw, host)
+		if err == nil {
+			return conn, alpn, nil
+		}
+		_ = raw.Close() // the handshake's error says more
+		attempts--
+		var certificate *CertificateError
+		if attempts == 0 || ctx.Err() != nil || errors.As(err, &certificate) {
+			return nil, "", err
+		}
+	}
+}
+
+// handshake runs TLS over raw, imitated or ordinary.
+func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, string, error) {
+	noSNI := t.options.NoSNI || isIP(host)
+	if t.hello.ordinary {
+		conn := tls.Client(raw, t.ordinaryConfig(host, noSNI))
+		if err := conn.HandshakeContext(ctx); err != nil {
+			return nil, "", asHandshakeError(ctx, host, err)
+		}
+		return conn, conn.ConnectionState().NegotiatedProtocol, nil
+	}
+	conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.options.RootCAs}, t.hello.id)
+	if noSNI {
+		// The name stays in the Config: the certificate is verified for it.
+		if err := conn.RemoveSNIExtension(); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return nil, "", asHandshakeError(ctx, host, err)
+	}
+	return conn, conn.ConnectionState().NegotiatedProtocol, nil
+}
+
+// ordinaryConfig configures crypto/tls. It sends the server name whenever it
+// knows one, so without SNI the name is kept from it and the certificate is
+// verified in VerifyConnection instead, as crypto/tls would.
+func (t *Transport) ordinaryConfig(host string, noSNI bool) *tls.Config {
+	c := &tls.Config{
+		ServerName: host,
+		RootCAs:    t.options.RootCAs,
+		NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12,
+	}
+	if !noSNI || isIP(host) {
+		return c // crypto/tls never sends an address as SNI
+	}
+	c.ServerName = ""
+	c.InsecureSkipVerify = true // VerifyConnection does it, with the name
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		if len(s.PeerCertificates) == 0 {
+			return errors.New("no certificate")
+		}
+		o := x509.VerifyOptions{DNSName: host, Roots: t.options.RootCAs, Intermediates: x509.NewCertPool()}
+		for _, c := range s.PeerCertificates[1:] {
+			o.Intermediates.AddCert(c)
+		}
+		_, err := s.PeerCertificates[0].Verify(o)
+		return err
+	}
+	return c
+}
+
+// asHandshakeError says what went wrong in a handshake with host.
+func asHandshakeError(ctx context.Context, host string, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("TLS handshake: %w", context.Cause(ctx))
+	}
+	err = asCertificateError(host, err)
+	var certificate *CertificateError
+	if errors.As(err, &certificate) {
+		return err
+	}
+	return fmt.Errorf("TLS handshake: %w", err)
+}
+
+// isIP reports whether host, without port or brackets, is an address literal.
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}

@@ -1,0 +1,63 @@
+package covert
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	utls "github.com/refraction-networking/utls"
+)
+
+// A hello is one way to greet: which TLS ClientHello to send and which browser
+// the HTTP layer above it must then be.
+type hello struct {
+	id         utls.ClientHelloID
+	ordinary   bool // crypto/tls, no imitation
+	randomized bool // every connection draws its own hello
+	profile    profile
+}
+
+// hellos lists the names of the wire specification, section 2.6, in lower case.
+// A randomized hello belongs to no browser; it carries the headers of the most
+// common one.
+func hellos() map[string]hello {
+	return map[string]hello{
+		"hellorandomizedalpn":   {id: utls.HelloRandomizedALPN, randomized: true, profile: chrome133()},
+		"hellorandomizednoalpn": {id: utls.HelloRandomizedNoALPN, randomized: true, profile: chrome133()},
+		"hellofirefox_auto":     {id: utls.HelloFirefox_Auto, profile: firefox120()},
+		"hellofirefox_55":       {id: utls.HelloFirefox_55, profile: firefoxOld("55.0")},
+		"hellofirefox_56":       {id: utls.HelloFirefox_56, profile: firefoxOld("56.0")},
+		"hellofirefox_63":       {id: utls.HelloFirefox_63, profile: firefoxOld("63.0")},
+		"hellofirefox_65":       {id: utls.HelloFirefox_65, profile: firefoxOld("65.0")},
+		"hellochrome_auto":      {id: utls.HelloChrome_Auto, profile: chrome133()},
+		"hellochrome_58":        {id: utls.HelloChrome_58, profile: chromeOld("58.0.3029.110")},
+		"hellochrome_62":        {id: utls.HelloChrome_62, profile: chromeOld("62.0.3202.94")},
+		"hellochrome_70":        {id: utls.HelloChrome_70, profile: chromeOld("70.0.3538.110")},
+		"hellochrome_72":        {id: utls.HelloChrome_72, profile: chromeOld("72.0.3626.121")},
+		"helloios_auto":         {id: utls.HelloIOS_Auto, profile: ios14()},
+		"helloios_11_1":         {id: utls.HelloIOS_11_1, profile: ios11()},
+		"helloios_12_1":         {id: utls.HelloIOS_12_1, profile: ios12()},
+	}
+}
+
+// lookupHello finds the greeting called name. The empty name is the ordinary
+// TLS of this program, under the headers of the most common browser.
+func lookupHello(name string) (hello, bool) {
+	if name == "" {
+		return hello{ordinary: true, profile: chrome133()}, true
+	}
+	h, ok := hellos()[strings.ToLower(name)]
+	return h, ok
+}
+
+// ValidHello reports whether name may stand in Options.Hello: one of HelloNames
+// in any case, not trimmed, or empty.
+func ValidHello(name string) bool {
+	_, ok := lookupHello(name)
+	return ok
+}
+
+// HelloNames returns the names of all imitations, in lower case and sorted.
+func HelloNames() []string {
+	return slices.Sorted(maps.Keys(hellos()))
+}
