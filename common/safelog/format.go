@@ -30,10 +30,7 @@ func (Address) GoString() string { return scrubbed }
 
 // appendAttr appends " key=value" for each leaf of a, with group before the keys.
 func (h *handler) appendAttr(line []byte, group string, a slog.Attr) []byte {
-	if v, ok := a.Value.Any().(Address); ok && h.o.Unsafe {
-		a.Value = slog.AnyValue(v.v)
-	}
-	a.Value = a.Value.Resolve()
+	a.Value = h.resolve(a.Value)
 	if a.Equal(slog.Attr{}) {
 		return line
 	}
@@ -54,6 +51,17 @@ func (h *handler) appendAttr(line []byte, group string, a slog.Attr) []byte {
 	value := len(line)
 	line = h.appendValue(line, a.Value)
 	return h.finish(line, value)
+}
+
+// resolve returns what v stands for.
+func (h *handler) resolve(v slog.Value) slog.Value {
+	if v.Kind() != slog.KindLogValuer {
+		return v
+	}
+	if a, ok := v.Any().(Address); ok && h.o.Unsafe {
+		v = slog.AnyValue(a.v)
+	}
+	return v.Resolve()
 }
 
 // appendValue appends the plain text of v, which is not a group.
@@ -106,15 +114,10 @@ func (h *handler) scrubTail(line []byte, from int) []byte {
 	if h.o.Unsafe {
 		return line
 	}
-	if clean := Scrub(line[from:]); len(clean) != len(line)-from || !same(clean, line[from:]) {
-		return append(line[:from], clean...)
+	if start, _ := nextAddr(line[from:], 0); start < 0 {
+		return line
 	}
-	return line
-}
-
-// same reports whether a and b, of one length, are one piece of memory.
-func same(a, b []byte) bool {
-	return len(a) == 0 || &a[0] == &b[0]
+	return append(line[:from], Scrub(line[from:])...)
 }
 
 // appendMessage appends the message of a record: free text, in which only what
