@@ -38,7 +38,9 @@ const (
 
 // ErrNoAnswer is in the error of an Exchange that got a reply with a status
 // other than 200. Its text is the deployed client's.
-var ErrNoAnswer = errors.New("Unexpected error, no answer.") //nolint:staticcheck // the text is fixed
+//
+//lint:ignore ST1005 the text is fixed by the wire specification
+var ErrNoAnswer = errors.New("Unexpected error, no answer.")
 
 // HTTPConfig configures an HTTP rendezvous.
 type HTTPConfig struct {
