@@ -11,8 +11,9 @@ import (
 //	| conv |cmd|frg|wnd | ts  | sn  | una | len | data...
 const (
 	kcpHeader = 24
-	cmdPush   = 81
+	cmdPush   = 81 // the first command
 	cmdAck    = 82
+	cmdTell   = 84 // the last
 )
 
 // segment is the part of a header that this package looks at.
@@ -200,7 +201,7 @@ func (t *tracker) incoming(p []byte, now time.Time) (drained bool) {
 			break
 		}
 		p = rest
-		if !t.known || s.conv != t.conv {
+		if !t.known || s.conv != t.conv || s.cmd < cmdPush || s.cmd > cmdTell {
 			continue
 		}
 		if s.cmd == cmdAck {

@@ -19,6 +19,9 @@ var (
 	// channel did not open in time. Frontends match its text.
 	ErrOpenTimeout = errors.New("timeout waiting for DataChannel.OnOpen")
 
+	// ErrBadDescription says that the other side's description cannot be used.
+	ErrBadDescription = errors.New("unusable session description")
+
 	// errGone ends a wait when the peer connection has failed or was closed.
 	errGone = errors.New("the peer connection has failed")
 )
@@ -171,13 +174,13 @@ func (p *peer) expect(dc *webrtc.DataChannel) {
 func (p *peer) accept(text string, want webrtc.SDPType) error {
 	d, err := sdp.Parse(text)
 	if err != nil {
-		return fmt.Errorf("the other side's description: %w", err)
+		return fmt.Errorf("%w: %w", ErrBadDescription, err)
 	}
 	if d.Type != want.String() {
-		return fmt.Errorf("the other side's description is of type %q, not %q", d.Type, want)
+		return fmt.Errorf("%w: its type is %q, not %q", ErrBadDescription, d.Type, want)
 	}
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: want, SDP: d.SDP}); err != nil {
-		return fmt.Errorf("the other side's description: %w", err)
+		return fmt.Errorf("%w: %w", ErrBadDescription, err)
 	}
 	return nil
 }
