@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"flurry/broker/httpserve")
+	"flurry/broker/httpserve"
+)
 
 // options is what the command line says.
 type options struct {
