@@ -1,0 +1,271 @@
+package snowclient
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"flurry/common/multipath"
+	"flurry/common/turbotunnel"
+)
+
+// How a session ends.
+const (
+	// drainTimeout bounds the wait, after the last stream has been closed, for
+	// the bridge to acknowledge all we sent, the closing included. A session
+	// whose end does not reach the bridge stays there for minutes (spec
+	// section 13, weakness 23c).
+	drainTimeout = 5 * time.Second
+
+	// closeTimeout is the same when the Transport is closed: whoever ended the
+	// program waits for it.
+	closeTimeout = 2500 * time.Millisecond
+
+	// lingerTime is how long a session without streams keeps its proxies for
+	// the next Dial. Applications that lost a connection mostly come back
+	// within seconds; longer would hold volunteers that others need.
+	lingerTime = 10 * time.Second
+)
+
+// bridgeAddr is the one peer of a client's multipath.Conn.
+type bridgeAddr struct{}
+
+func (bridgeAddr) Network() string { return "snowflake" }
+func (bridgeAddr) String() string  { return "bridge" }
+
+// A session is one conversation with the bridge, shared by all streams of its
+// Transport. It begins with a Dial and ends when it has been without streams
+// for lingerTime, when the bridge has been silent for the keepalive time, or
+// when the Transport is closed.
+type session struct {
+	// Fixed after construction.
+	t      *Transport
+	log    *slog.Logger
+	id     turbotunnel.ClientID
+	paths  *multipath.Conn
+	tunnel *turbotunnel.Session
+	pool   *pool
+	poke   chan struct{} // the set of streams has changed
+
+	// Guarded by t.mu.
+	streams map[*stream]struct{}
+}
+
+// newSession makes a session; run brings it to life.
+func newSession(t *Transport) (*session, error) {
+	id := turbotunnel.NewClientID()
+	s := &session{
+		t: t, log: t.log, id: id,
+		paths:   multipath.New(id, multipath.Options{}),
+		poke:    make(chan struct{}, 1),
+		streams: make(map[*stream]struct{}),
+	}
+	tunnel, err := turbotunnel.Dial(s.paths, bridgeAddr{}, turbotunnel.ClientTuning())
+	if err != nil {
+		s.paths.Close()
+		return nil, err
+	}
+	s.tunnel = tunnel
+	s.pool = newPool(t.cfg.Max, s.dialPath, t.cfg.Trace.retrying, rand.Float64, t.log)
+	t.metrics.sessions.Inc()
+	return s, nil
+}
+
+// dialPath makes one path: a carrier, with our prelude sent over it, given to
+// the multipath.Conn.
+func (s *session) dialPath(ctx context.Context) (poolPath, error) {
+	c, err := s.t.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	packets, err := turbotunnel.Attach(ctx, c, s.id)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	s.log.Info("connected to a proxy", "kind", c.Traits().Kind)
+	return s.paths.Add(bridgeAddr{}, packets), nil
+}
+
+// over tells whether the session has ended.
+func (s *session) over() bool {
+	select {
+	case <-s.tunnel.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// run lives as long as the session and frees all it holds.
+func (s *session) run(ctx context.Context) {
+	poolCtx, stopPool := context.WithCancel(context.Background()) // outlives ctx: draining needs paths
+	defer stopPool()
+	var pool sync.WaitGroup
+	pool.Go(func() { s.pool.Run(poolCtx) })
+	s.pool.setWanted(true)
+
+	s.serve(ctx)
+
+	s.forget()
+	if err := s.tunnel.Close(); err != nil {
+		s.log.Debug("session close", "err", err)
+	}
+	stopPool()
+	if err := s.paths.Close(); err != nil { // frees a reader that waits for the tunnel
+		s.log.Debug("multipath close", "err", err)
+	}
+	pool.Wait()
+}
+
+// serve returns when the session is to end or has ended.
+func (s *session) serve(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			s.hangUp()
+			return
+		case <-s.tunnel.Done():
+			s.log.Info("session lost: the bridge has been silent too long")
+			return
+		case <-s.poke:
+		}
+		if s.idle() && s.linger(ctx) {
+			return
+		}
+	}
+}
+
+// linger sees a session without streams off: it waits until the bridge has
+// heard of it, then a while for another stream. It reports whether the session
+// is to end, and leaves a canceled ctx to serve.
+func (s *session) linger(ctx context.Context) (end bool) {
+	if s.pool.wasUp() {
+		s.drain(ctx, drainTimeout)
+	}
+	if !s.idle() {
+		return false
+	}
+	s.pool.setWanted(false)
+	timer := time.NewTimer(lingerTime)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-s.tunnel.Done():
+			return true
+		case <-s.poke:
+			if !s.idle() {
+				s.pool.setWanted(true)
+				return false
+			}
+		case <-timer.C:
+			if s.forgetIdle() {
+				return true
+			}
+			s.pool.setWanted(true)
+			return false
+		}
+	}
+}
+
+// drain waits until the bridge has acknowledged everything, at most for d.
+func (s *session) drain(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	if err := s.paths.Drained(ctx, bridgeAddr{}); err != nil {
+		s.log.Debug("the bridge may not have heard everything", "err", err)
+	}
+}
+
+// hangUp closes every stream and lets the bridge hear of it, within closeTimeout.
+func (s *session) hangUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	s.t.mu.Lock()
+	open := make([]*stream, 0, len(s.streams))
+	for st := range s.streams {
+		open = append(open, st)
+	}
+	s.t.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, st := range open {
+		closing.Go(func() { st.end(ErrClosed) })
+	}
+	// Closing waits for room in KCP's window. Should that not come in time, the
+	// end of the tunnel frees it.
+	closed := make(chan struct{})
+	s.t.tasks.Go(func() {
+		closing.Wait()
+		close(closed)
+	})
+	select {
+	case <-closed:
+		if s.pool.wasUp() {
+			s.drain(ctx, closeTimeout)
+		}
+	case <-ctx.Done():
+	}
+}
+
+// addLocked counts in a stream that is about to be opened.
+func (s *session) addLocked() *stream {
+	st := &stream{s: s}
+	s.streams[st] = struct{}{}
+	s.t.metrics.streams.Inc()
+	s.nudge()
+	return st
+}
+
+// leave counts a stream out. It may be called twice.
+func (s *session) leave(st *stream) {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	if _, ok := s.streams[st]; ok {
+		delete(s.streams, st)
+		s.t.metrics.streams.Dec()
+		s.nudge()
+	}
+}
+
+// nudge makes run look at the set of streams.
+func (s *session) nudge() {
+	select {
+	case s.poke <- struct{}{}:
+	default:
+	}
+}
+
+// idle tells whether the session has no streams.
+func (s *session) idle() bool {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	return len(s.streams) == 0
+}
+
+// forget makes the next Dial begin another session.
+func (s *session) forget() {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	s.forgetLocked()
+}
+
+// forgetIdle does so unless the session has streams, and tells whether it has.
+func (s *session) forgetIdle() bool {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	if len(s.streams) > 0 {
+		return false
+	}
+	s.forgetLocked()
+	return true
+}
+
+func (s *session) forgetLocked() {
+	if s.t.session == s {
+		s.t.session = nil
+	}
+}

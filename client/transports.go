@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"flurry/client/rendezvous"
+	"flurry/client/snowclient"
+)
+
+const (
+	// maxTransports bounds how many different settings are in use at once:
+	// each holds proxies of its own. No torrc has that many bridge lines.
+	maxTransports = 32
+
+	// keepIdle is how long settings that nobody uses are remembered, with the
+	// NAT type they have learned and connections to the broker.
+	keepIdle = 10 * time.Minute
+)
+
+// errTooManyTransports refuses yet another configuration.
+var errTooManyTransports = errors.New("too many different bridge lines in use at once")
+
+// errStopping refuses connections that come while the program ends.
+var errStopping = errors.New("the client is stopping")
+
+// A transport is what the program needs of a snowclient.Transport.
+type transport interface {
+	DialContext(ctx context.Context) (net.Conn, error)
+	Close() error
+}
+
+// transports holds one transport for each settings in use, so that connections
+// of one bridge line share a session and its proxies. All methods may be called
+// from any goroutine.
+type transports struct {
+	// Fixed after construction.
+	start func(settings) (transport, error)
+	now   func() time.Time
+
+	// Guarded by mu.
+	mu     sync.Mutex
+	closed bool
+	all    map[settings]*sharedTransport
+}
+
+// A sharedTransport is one entry; all fields are guarded by transports.mu.
+type sharedTransport struct {
+	transport
+	users     int
+	idleSince time.Time // when users became 0
+}
+
+func newTransports(log *slog.Logger) *transports {
+	return &transports{
+		start: func(s settings) (transport, error) { return startTransport(s, log) },
+		now:   time.Now,
+		all:   make(map[settings]*sharedTransport),
+	}
+}
+
+// startTransport makes the transport that s describes.
+func startTransport(s settings, log *slog.Logger) (transport, error) {
+	r, err := s.newRendezvous(log)
+	if err != nil {
+		return nil, err
+	}
+	t, err := snowclient.New(snowclient.Config{
+		Rendezvous:         r,
+		ICEServers:         splitList(s.ice),
+		KeepLocalAddresses: s.keepLocal,
+		Max:                s.max,
+		Fingerprint:        s.fingerprint,
+		Logger:             log,
+		Trace:              newTrace(),
+	})
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return &ownedTransport{t, r}, nil
+}
+
+// An ownedTransport closes its rendezvous with it.
+type ownedTransport struct {
+	*snowclient.Transport
+	rendezvous *rendezvous.HTTP
+}
+
+// Close implements transport.
+func (o *ownedTransport) Close() error {
+	return errors.Join(o.Transport.Close(), o.rendezvous.Close())
+}
+
+// acquire gives the transport for s, until release is called once.
+func (ts *transports) acquire(s settings) (t transport, release func(), err error) {
+	ts.mu.Lock()
+	old := ts.sweepLocked(s)
+	shared, err := ts.getLocked(s)
+	ts.mu.Unlock()
+	closeAll(old)
+	if err != nil {
+		return nil, nil, err
+	}
+	return shared.transport, func() { ts.release(shared) }, nil
+}
+
+func (ts *transports) getLocked(s settings) (*sharedTransport, error) {
+	if ts.closed {
+		return nil, errStopping
+	}
+	shared := ts.all[s]
+	if shared == nil {
+		if len(ts.all) >= maxTransports {
+			return nil, errTooManyTransports
+		}
+		t, err := ts.start(s)
+		if err != nil {
+			return nil, err
+		}
+		shared = &sharedTransport{transport: t}
+		ts.all[s] = shared
+	}
+	shared.users++
+	return shared, nil
+}
+
+func (ts *transports) release(shared *sharedTransport) {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	shared.users--
+	if shared.users == 0 {
+		shared.idleSince = ts.now()
+	}
+}
+
+// sweepLocked takes out the transports that have been idle for keepIdle and, if
+// there is no room for want otherwise, the one idle longest. The caller closes
+// them, without the lock.
+func (ts *transports) sweepLocked(want settings) (old []transport) {
+	var longest settings
+	var oldest *sharedTransport
+	for s, shared := range ts.all {
+		switch {
+		case shared.users > 0 || s == want:
+		case ts.now().Sub(shared.idleSince) >= keepIdle:
+			delete(ts.all, s)
+			old = append(old, shared.transport)
+		case oldest == nil || shared.idleSince.Before(oldest.idleSince):
+			longest, oldest = s, shared
+		}
+	}
+	if _, known := ts.all[want]; !known && len(ts.all) >= maxTransports && oldest != nil {
+		delete(ts.all, longest)
+		old = append(old, oldest.transport)
+	}
+	return old
+}
+
+// close ends all transports, side by side, and refuses new ones.
+func (ts *transports) close() {
+	ts.mu.Lock()
+	ts.closed = true
+	var all []transport
+	for _, shared := range ts.all {
+		all = append(all, shared.transport)
+	}
+	clear(ts.all)
+	ts.mu.Unlock()
+	closeAll(all)
+}
+
+// closeAll closes transports side by side: each may take a moment.
+func closeAll(all []transport) {
+	var wg sync.WaitGroup
+	for _, t := range all {
+		wg.Go(func() { t.Close() })
+	}
+	wg.Wait()
+}
