@@ -59,6 +59,10 @@ func read(name string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
+	return parse(name, text)
+}
+
+func parse(name string, text []byte) (File, error) {
 	var f File
 	if err := json.Unmarshal(text, &f); err != nil {
 		return File{}, fmt.Errorf("%s: %w", name, err)
