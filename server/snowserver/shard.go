@@ -28,6 +28,7 @@ type shard struct {
 	mu      sync.Mutex
 	clients map[turbotunnel.ClientID]*client // guarded by mu
 	closed  bool                             // guarded by mu
+	refused int                              // for want of room, since the last sweep; guarded by mu
 }
 
 // A client is what a shard remembers about a ClientID: from its first carrier
@@ -94,6 +95,7 @@ func (s *shard) join(id turbotunnel.ClientID, pipe carrier.Conn, addr netip.Addr
 	case s.closed:
 		return nil, ErrTableClosed
 	case c == nil && len(s.clients) >= s.out.cfg.MaxSessions:
+		s.refused++
 		return nil, ErrTableFull
 	case c == nil:
 		c = &client{}
@@ -118,35 +120,54 @@ func (s *shard) leave(id turbotunnel.ClientID) {
 	s.out.carriers.Add(-1)
 }
 
-// accept serves each new session in a goroutine of its own, until the engine
-// is closed. It returns when the sessions have ended.
+// accept serves each new session in a goroutine of its own, until close. It
+// returns when the sessions have ended.
 func (s *shard) accept() {
 	defer s.sessions.Wait()
 	for {
 		tunnel, err := s.engine.Accept()
 		if err != nil {
-			return
+			break
 		}
-		id, ok := tunnel.RemoteAddr().(turbotunnel.ClientID)
-		if !ok || int(s.out.sessions.Load()) >= s.out.cfg.MaxSessions {
-			s.out.cfg.Logger.Warn("session refused", "sessions", s.out.sessions.Load())
+		id, _ := tunnel.RemoteAddr().(turbotunnel.ClientID)
+		ses := &session{out: s.out, tunnel: tunnel}
+		if !s.enter(id, ses) {
 			tunnel.Close()
 			continue
 		}
-		ses := &session{out: s.out, tunnel: tunnel}
-		s.enter(id, ses)
 		s.sessions.Go(func() {
 			ses.serve()
 			s.exit(id, ses)
 		})
 	}
+	// The packet network is closed and the engine has seen it, so nothing new
+	// comes. Of sessions that were waiting, each Accept returns one or the
+	// error, by lot.
+	for range acceptLots {
+		if tunnel, err := s.engine.Accept(); err == nil {
+			tunnel.Close()
+		}
+	}
+	s.engine.Close()
 }
 
+// acceptLots is how often Accept is asked for sessions after it has failed. It
+// holds at most 128 (spec section 7.3).
+const acceptLots = 3 * 128
+
 // enter notes a new session, which replaces an older one of the same client,
-// and gives it the client's address as known now.
-func (s *shard) enter(id turbotunnel.ClientID, ses *session) {
+// and gives it the client's address as known now. It says no when there is no
+// room, or no time.
+func (s *shard) enter(id turbotunnel.ClientID, ses *session) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if int(s.out.sessions.Load()) >= s.out.cfg.MaxSessions {
+		s.refused++
+		return false
+	}
 	c := s.clients[id]
 	if c == nil { // swept since its last carrier ended
 		c = &client{since: time.Now()}
@@ -155,6 +176,7 @@ func (s *shard) enter(id turbotunnel.ClientID, ses *session) {
 	c.session = ses
 	ses.remote = ClientAddr{IP: c.addr}
 	s.out.sessions.Add(1)
+	return true
 }
 
 // exit notes the end of a session.
@@ -177,15 +199,27 @@ func (s *shard) sweep() {
 			for _, ses := range s.expire(now) {
 				ses.tunnel.Close() // its goroutine does the rest
 			}
+			if n := s.takeRefused(); n > 0 {
+				s.out.cfg.Logger.Warn("clients refused: MaxSessions is reached", "count", n)
+			}
 		case <-s.out.done:
 			return
 		}
 	}
 }
 
-// expire forgets the clients that have been without carrier and stream for the
-// idle time and returns the sessions they leave behind.
-func (s *shard) expire(now time.Time) (left []*session) {
+func (s *shard) takeRefused() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, s.refused = s.refused, 0
+	return n
+}
+
+// expire returns the sessions that have been without carrier and stream for the
+// idle time. Clients whose session has ended by then are forgotten: not before,
+// because a session that still sends would have the packet network remember the
+// client again.
+func (s *shard) expire(now time.Time) (idle []*session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, c := range s.clients {
@@ -193,25 +227,25 @@ func (s *shard) expire(now time.Time) (left []*session) {
 		case c.carriers > 0:
 		case c.session != nil && c.session.open.Load() > 0:
 			c.since = now
-		case now.Sub(c.since) >= s.out.cfg.IdleTimeout:
-			if c.session != nil {
-				left = append(left, c.session)
-			}
+		case now.Sub(c.since) < s.out.cfg.IdleTimeout:
+		case c.session != nil:
+			idle = append(idle, c.session)
+		default:
 			delete(s.clients, id)
 			s.packets.Forget(id)
 		}
 	}
-	return left
+	return idle
 }
 
 // drain waits, for as long as ctx lasts, until the clients that have a carrier
 // have acknowledged everything.
 func (s *shard) drain(ctx context.Context) {
+	var waits sync.WaitGroup
 	for _, id := range s.reachable() {
-		if s.packets.Drained(ctx, id) != nil && ctx.Err() != nil {
-			return
-		}
+		waits.Go(func() { s.packets.Drained(ctx, id) })
 	}
+	waits.Wait()
 }
 
 // reachable lists the clients that have a session and a carrier for it.
@@ -228,18 +262,21 @@ func (s *shard) reachable() (ids []turbotunnel.ClientID) {
 
 // close stops everything; accept returns when the sessions have ended.
 func (s *shard) close() {
+	s.packets.Close()
+	for _, ses := range s.shut() {
+		ses.tunnel.Close()
+	}
+}
+
+// shut lets nothing in any more and lists what is there.
+func (s *shard) shut() (live []*session) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
-	var live []*session
 	for _, c := range s.clients {
 		if c.session != nil {
 			live = append(live, c.session)
 		}
 	}
-	s.mu.Unlock()
-	s.engine.Close()
-	for _, ses := range live {
-		ses.tunnel.Close()
-	}
-	s.packets.Close()
+	return live
 }
