@@ -85,6 +85,27 @@ func (m *Memory) Poll(ctx context.Context, p Poll) (Offer, error) {
 	if err != nil {
 		return Offer{}, err
 	}
+	return m.await(ctx, x)
+}
+
+// addPoll is the first half of Poll: it registers x.
+func (m *Memory) addPoll(p Poll) (*proxy, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrNoClient
+	}
+	x, err := m.pool.poll(time.Now(), p)
+	if err != nil {
+		return nil, err
+	}
+	x.reply = make(chan *client, 1)
+	m.armLocked()
+	return x, nil
+}
+
+// await is the second half of Poll.
+func (m *Memory) await(ctx context.Context, x *proxy) (Offer, error) {
 	select {
 	case c := <-x.reply:
 		if c == nil {
@@ -103,21 +124,6 @@ func (m *Memory) Poll(ctx context.Context, p Poll) (Offer, error) {
 		c.reply <- clientResult{err: ErrNoProxies}
 	}
 	return Offer{}, ctx.Err()
-}
-
-func (m *Memory) addPoll(p Poll) (*proxy, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return nil, ErrNoClient
-	}
-	x, err := m.pool.poll(time.Now(), p)
-	if err != nil {
-		return nil, err
-	}
-	x.reply = make(chan *client, 1)
-	m.armLocked()
-	return x, nil
 }
 
 // Offer implements Matcher.
