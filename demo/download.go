@@ -39,8 +39,9 @@ type download struct {
 	start     time.Time
 	took      time.Duration
 	carriers  []*carrier
-	killed    []string // a sentence for each kill
-	lastKill  time.Time
+	killed    []string  // a sentence for each kill
+	flowing   time.Time // since when it flows, after the last kill; zero before
+	killedAt  int64     // what had come when the last one was killed
 	lastLine  time.Time
 	lineWidth int
 	recent    []sample
@@ -102,6 +103,7 @@ func (d *download) run(ctx context.Context) error {
 	d.start = time.Now()
 	d.last = d.start
 	d.look()
+	d.sample(0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan error, 1)
@@ -125,6 +127,7 @@ func (d *download) run(ctx context.Context) error {
 		}
 		d.look()
 		got, last := d.state()
+		d.sample(got)
 		if time.Since(last) > stallLimit {
 			cancel(errStall)
 		}
@@ -180,8 +183,11 @@ func (d *download) busy() []*carrier {
 // maybeKill kills the volunteer in use when its time has come.
 func (d *download) maybeKill(ctx context.Context, got int64) error {
 	due := len(d.killed) == 0 && got >= d.size/2
-	if every := d.cfg.killEvery; every > 0 {
-		due = got > 0 && time.Since(d.start) >= every && time.Since(d.lastKill) >= every
+	if d.cfg.killEvery > 0 {
+		if d.flowing.IsZero() && got > d.killedAt && len(d.busy()) > 0 {
+			d.flowing = time.Now()
+		}
+		due = !d.flowing.IsZero() && time.Since(d.flowing) >= d.cfg.killEvery
 	}
 	if !due || got >= d.size {
 		return nil
@@ -204,7 +210,7 @@ func (d *download) maybeKill(ctx context.Context, got int64) error {
 	d.kills++
 	d.mu.Unlock()
 	victim.proxy.Kill()
-	d.lastKill = time.Now()
+	d.flowing, d.killedAt = time.Time{}, got
 	at := fmt.Sprintf("Volunteer %d was killed without warning %.1f s after the start, at %.0f MB", victim.number,
 		time.Since(d.start).Seconds(), float64(got)/megabyte)
 	d.killed = append(d.killed, at)
@@ -248,7 +254,7 @@ func (d *download) draw(final bool) {
 		who = "volunteer " + strings.Join(numbers, "+")
 	}
 	line := fmt.Sprintf("  [%s%s] %3d %%  %5.1f MB  %5.1f MB/s  via %s, %d alive", strings.Repeat("#", filled), strings.Repeat(".", width-filled),
-		got*100/d.size, float64(got)/megabyte, d.rate(got), who, len(d.stage.Proxies()))
+		got*100/d.size, float64(got)/megabyte, d.rate(), who, len(d.stage.Proxies()))
 	if d.terminal {
 		fmt.Fprint(d.out, d.erase()+line)
 		d.lineWidth = len(line)
@@ -260,18 +266,22 @@ func (d *download) draw(final bool) {
 	fmt.Fprintln(d.out, line)
 }
 
-// rate is the speed of the last two seconds in MB/s.
-func (d *download) rate(got int64) float64 {
+// sample remembers how much had come when, for the last second.
+func (d *download) sample(got int64) {
 	now := time.Now()
 	d.recent = append(d.recent, sample{now, got})
-	for len(d.recent) > 1 && now.Sub(d.recent[0].at) > 2*time.Second {
+	for len(d.recent) > 2 && now.Sub(d.recent[0].at) > time.Second {
 		d.recent = d.recent[1:]
 	}
-	since := now.Sub(d.recent[0].at).Seconds()
-	if since <= 0 {
+}
+
+// rate is the speed over the samples in MB/s.
+func (d *download) rate() float64 {
+	first, last := d.recent[0], d.recent[len(d.recent)-1]
+	if last.at.Equal(first.at) {
 		return 0
 	}
-	return float64(got-d.recent[0].got) / since / megabyte
+	return float64(last.got-first.got) / last.at.Sub(first.at).Seconds() / megabyte
 }
 
 // report says in words what has happened.

@@ -62,9 +62,9 @@ func parse(args []string) (config, error) {
 	fs.SetOutput(io.Discard)
 	fs.BoolVar(&cfg.stay, "stay", false, "leave everything running after the download, until Ctrl-C")
 	fs.IntVar(&cfg.proxies, "proxies", 3, "`number` of volunteers, at least 2")
-	fs.IntVar(&cfg.max, "max", 1, "`number` of volunteers that the client uses at once")
+	fs.IntVar(&cfg.max, "max", 2, "`number` of volunteers that the client uses at once")
 	fs.IntVar(&cfg.sizeMB, "size", 50, "size of the file in `MB`")
-	fs.DurationVar(&cfg.killEvery, "kill-every", 0, "kill the volunteer in use each `time` (as in 2s) and start a new one; 0 kills once, half way")
+	fs.DurationVar(&cfg.killEvery, "kill-every", 0, "kill the volunteer in use whenever one has carried for this `time` (as in 2s), and start a new one; 0 kills once, half way")
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fmt.Println("Usage: demo [flags]\nRuns a client, a broker, volunteers and a bridge server on this machine and fetches a file through them.")
@@ -125,6 +125,9 @@ func run(ctx context.Context, cfg config, out io.Writer) (err error) {
 		return err
 	}
 	d.report()
+	if cfg.max > 1 && !cfg.stay {
+		fmt.Fprintln(out, "\nTry -max 1 to see a client that uses one volunteer at a time, or -stay to use it yourself; -h lists all flags.")
+	}
 	if cfg.stay {
 		stay(ctx, s, out)
 	}
@@ -136,9 +139,9 @@ func stay(ctx context.Context, s *stage.Stage, out io.Writer) {
 	fmt.Fprintf(out, `
 Everything keeps running. Paste this in another terminal:
 
-  curl --socks5 %s -o /dev/null 'http://web.example/file?size=20000000'
+  curl --socks5 %s -o /dev/null 'http://192.0.2.3/file?size=20000000'
 
-(Any host name will do; the bridge leads to the web site alone.) Logs: %s
+Any address will do: the bridge leads to the web site alone. Logs: %s
 Ctrl-C ends it.
 `, s.Client().Addr(), s.Dir())
 	<-ctx.Done()

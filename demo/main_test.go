@@ -9,11 +9,11 @@ import (
 
 func TestParse(t *testing.T) {
 	cfg, err := parse(nil)
-	if want := (config{proxies: 3, max: 1, sizeMB: 50}); err != nil || cfg != want {
+	if want := (config{proxies: 3, max: 2, sizeMB: 50}); err != nil || cfg != want {
 		t.Errorf("no arguments: %+v, %v, want %+v", cfg, err, want)
 	}
-	cfg, err = parse([]string{"-stay", "-proxies", "5", "-max=2", "-size", "7", "-kill-every", "2s"})
-	if want := (config{stay: true, proxies: 5, max: 2, sizeMB: 7, killEvery: 2 * time.Second}); err != nil || cfg != want {
+	cfg, err = parse([]string{"-stay", "-proxies", "5", "-max=4", "-size", "7", "-kill-every", "2s"})
+	if want := (config{stay: true, proxies: 5, max: 4, sizeMB: 7, killEvery: 2 * time.Second}); err != nil || cfg != want {
 		t.Errorf("all arguments: %+v, %v, want %+v", cfg, err, want)
 	}
 	if _, err := parse([]string{"-h"}); !errors.Is(err, flag.ErrHelp) {

@@ -16,9 +16,6 @@ import (
 	"time"
 )
 
-// ChecksumHeader is the response header in which the web site says the SHA-256 of a file, in hexadecimal.
-const ChecksumHeader = "X-Checksum-Sha256"
-
 // maxFile bounds the files of the web site, so that a slip in a test is an error and not a day of waiting.
 const maxFile = 10 << 30
 
@@ -95,7 +92,6 @@ func (w *Web) getFile(rw http.ResponseWriter, r *http.Request) {
 	}
 	rw.Header().Set("Content-Type", "application/octet-stream")
 	rw.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-	rw.Header().Set(ChecksumHeader, Checksum(seed, size))
 	io.Copy(countingWriter{rw, &w.sent}, File(seed, size)) //nolint:errcheck // The reader has gone; it knows.
 }
 
