@@ -17,9 +17,11 @@ const (
 	retryFloor  = 100 * time.Millisecond // least pause after the end of an attempt...
 	retrySpread = 500 * time.Millisecond // ...to which up to this much is added at random
 
-	// provenAfter is how long a path must have lived, and carried something,
-	// for its end not to count as a failed attempt.
+	// A path that has lived for provenAfter and been heard, or has brought
+	// provenBytes, is a success whatever becomes of it; one that ends before
+	// counts as a failed attempt.
 	provenAfter = 10 * time.Second
+	provenBytes = 16 << 10
 )
 
 // A backoff says when the next attempt may start. Its owner is the pool's
@@ -49,7 +51,7 @@ func (b *backoff) failed(now, started time.Time, jitter func() float64) {
 // heard notes that a path carries something: attempts work again.
 func (b *backoff) heard() { b.probing = false }
 
-// proved notes that a path has lived long enough to forget earlier failures.
+// proved notes that a path is a success: earlier failures are forgotten.
 func (b *backoff) proved() { b.failures = 0 }
 
 // wait is how long the next attempt must still wait; 0 if it may start.

@@ -19,9 +19,6 @@ var (
 	// ErrStale ends a path through a proxy that has fallen silent. Its text
 	// is one that frontends match (spec section 10.1).
 	ErrStale = errors.New("no messages received, closing stale connection")
-
-	// ErrEmptyResponse is a broker reply with neither answer nor error.
-	ErrEmptyResponse = errors.New("received empty broker response")
 )
 
 // A BrokerError is a refusal by the broker in its own words, for instance

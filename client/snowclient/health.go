@@ -50,6 +50,11 @@ func newMember(path poolPath, now time.Time, total int64) *member {
 	return &member{path: path, added: now, lastHeard: now, mark: total}
 }
 
+// proved tells whether the path is a success.
+func (m *member) proved(now time.Time) bool {
+	return m.heard && now.Sub(m.added) >= provenAfter || m.bytesIn >= provenBytes
+}
+
 // check looks at every path: who is suspect, who is dead, who is too many.
 func (p *pool) check(now time.Time) {
 	if p.dialCtx == nil {
@@ -85,7 +90,7 @@ func (p *pool) listen(m *member, now time.Time) {
 	} else if m.unanswered.IsZero() && info.LastSent.Sub(m.lastHeard) > ackDelay {
 		m.unanswered = info.LastSent
 	}
-	if m.heard && now.Sub(m.added) >= provenAfter {
+	if m.proved(now) {
 		p.backoff.proved()
 	}
 	m.suspect = m.suspect || info.Suspect

@@ -205,7 +205,9 @@ func (p *pool) drop(m *member, err error) {
 			continue
 		}
 		p.members = append(p.members[:i], p.members[i+1:]...)
-		if now := time.Now(); !m.heard || now.Sub(m.added) < provenAfter {
+		now := time.Now()
+		p.listen(m, now)
+		if !m.proved(now) {
 			// A proxy that cannot reach the bridge must not make us spin.
 			p.backoff.failed(now, m.added, p.jitter)
 		}

@@ -236,6 +236,18 @@ func TestPoolReplacesAnEndedPathAtOnce(t *testing.T) {
 	})
 }
 
+func TestPoolCountsAPathThatCarriedMuchAsASuccess(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.run()
+		for i := range 5 {
+			pt.path(i).hear(provenBytes)
+			pt.path(i).end(errNoProxy)
+			synctest.Wait()
+		}
+		pt.wantDials(6)
+	})
+}
+
 func TestPoolBacksOff(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, pt *poolTest) {
 		pt.attempt = func(context.Context, int) error { return errNoProxy }

@@ -149,7 +149,7 @@ func (s *session) linger(ctx context.Context) (end bool) {
 		return false
 	}
 	s.pool.setWanted(false)
-	timer := time.NewTimer(lingerTime)
+	timer := time.NewTimer(s.t.linger)
 	defer timer.Stop()
 	for {
 		select {

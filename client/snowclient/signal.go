@@ -89,12 +89,12 @@ func (s *signaller) exchange(ctx context.Context, offer string) (answer string, 
 	}
 	response, err := messages.DecodeClientPollResponse(reply)
 	switch {
+	case errors.Is(err, messages.ErrEmptyResponse):
+		return "", sent, err
 	case err != nil:
 		return "", sent, fmt.Errorf("decode broker response: %w", err)
 	case response.Error != "":
 		return "", sent, &BrokerError{Text: response.Error}
-	case response.Answer == "":
-		return "", sent, ErrEmptyResponse
 	}
 	return response.Answer, sent, nil
 }

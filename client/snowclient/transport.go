@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 )
 
 // A Transport gives streams to one bridge by way of volunteers' proxies. All
@@ -19,6 +20,7 @@ type Transport struct {
 	dialer     CarrierDialer
 	signaller  *signaller
 	probe      natProbe
+	linger     time.Duration
 
 	// Lifetime: ctx ends when Close is called; tasks are the sessions and the
 	// NAT probe.
@@ -53,6 +55,7 @@ func New(cfg Config) (*Transport, error) {
 		dialer:     cfg.Dialer,
 		signaller:  newSignaller(cfg.Rendezvous, cfg.Fingerprint),
 		probe:      probeNAT,
+		linger:     lingerTime,
 	}
 	if t.dialer == nil {
 		if t.dialer, err = newRTCDialer(t.iceServers, cfg.KeepLocalAddresses, t.log); err != nil {

@@ -1,0 +1,153 @@
+package snowclient
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+
+	"flurry/common/carrier"
+	"flurry/common/carrier/carriertest"
+	"flurry/common/messages"
+	"flurry/common/multipath"
+	"flurry/common/turbotunnel"
+)
+
+// A bridge is the far end of a Transport, in memory. It is also the
+// CarrierDialer: every carrier that it makes leads to itself.
+type bridge struct {
+	t       *testing.T
+	paths   *multipath.Conn
+	ln      *turbotunnel.Listener
+	streams chan net.Conn // accepted ones
+	tasks   sync.WaitGroup
+
+	mu       sync.Mutex
+	ids      []turbotunnel.ClientID // of the carriers, in order
+	carriers []*carriertest.Conn    // their ends here
+	sessions []*turbotunnel.Session
+	closed   bool
+}
+
+func newBridge(t *testing.T) *bridge {
+	b := &bridge{t: t, paths: multipath.New(bridgeAddr{}, multipath.Options{}), streams: make(chan net.Conn, 64)}
+	var err error
+	if b.ln, err = turbotunnel.Listen(b.paths, turbotunnel.ServerTuning()); err != nil {
+		t.Fatal(err)
+	}
+	b.tasks.Go(func() {
+		for {
+			s, err := b.ln.Accept()
+			if err != nil {
+				return
+			}
+			b.mu.Lock()
+			b.sessions = append(b.sessions, s)
+			if b.closed {
+				s.Close()
+			}
+			b.mu.Unlock()
+			b.tasks.Go(func() { b.serve(s) })
+		}
+	})
+	t.Cleanup(b.close)
+	return b
+}
+
+func (b *bridge) serve(s *turbotunnel.Session) {
+	for {
+		st, err := s.AcceptStream()
+		if err != nil {
+			return
+		}
+		b.streams <- st
+	}
+}
+
+func (b *bridge) close() {
+	b.mu.Lock()
+	b.closed = true
+	for _, s := range b.sessions {
+		s.Close()
+	}
+	b.mu.Unlock()
+	b.ln.Close()
+	b.paths.Close()
+	b.tasks.Wait()
+}
+
+// DialCarrier implements CarrierDialer.
+func (b *bridge) DialCarrier(ctx context.Context, signal SignalFunc) (carrier.Conn, error) {
+	if answer, err := signal(ctx, "offer"); err != nil {
+		return nil, err
+	} else if answer != "answer" {
+		return nil, errors.New("not our answer: " + answer)
+	}
+	near, far := carriertest.Pair(carriertest.Options{})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		near.Close()
+		far.Close()
+		return nil, errors.New("bridge closed")
+	}
+	b.carriers = append(b.carriers, far)
+	b.tasks.Go(func() {
+		id, packets, err := turbotunnel.Accept(context.Background(), far)
+		if err != nil {
+			far.Close()
+			return
+		}
+		b.mu.Lock()
+		b.ids = append(b.ids, id)
+		b.mu.Unlock()
+		b.paths.Add(id, packets)
+	})
+	return near, nil
+}
+
+// accept gives the next stream.
+func (b *bridge) accept() net.Conn {
+	b.t.Helper()
+	select {
+	case st := <-b.streams:
+		return st
+	case <-b.t.Context().Done():
+		b.t.Fatal("no stream came")
+		return nil
+	}
+}
+
+// echo answers the next stream with what it brings.
+func (b *bridge) echo() {
+	b.tasks.Go(func() {
+		st := <-b.streams
+		io.Copy(st, struct{ io.Reader }{st})
+		st.Close()
+	})
+}
+
+func (b *bridge) lastCarrier() *carriertest.Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.carriers[len(b.carriers)-1]
+}
+
+// distinctIDs counts the ClientIDs that carriers brought.
+func (b *bridge) distinctIDs() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	distinct := make(map[turbotunnel.ClientID]bool)
+	for _, id := range b.ids {
+		distinct[id] = true
+	}
+	return len(distinct)
+}
+
+// always is a Rendezvous at which every offer is answered.
+var always = replier(func(string) (string, error) {
+	reply, err := messages.ClientPollResponse{Answer: "answer"}.Encode()
+	return string(reply), err
+})
