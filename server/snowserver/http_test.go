@@ -228,8 +228,10 @@ func TestHalfOpenConnectionsEnd(t *testing.T) {
 				defer l.Close()
 				start := time.Now()
 				c := p.dial()
+				var peer sync.WaitGroup
+				defer peer.Wait()
 				defer c.Close()
-				go tc.say(c)
+				peer.Go(func() { tc.say(c) })
 				io.Copy(io.Discard, c)
 				took := time.Since(start)
 				// The WebSocket's own closing handshake may take a second.
