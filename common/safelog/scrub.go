@@ -17,8 +17,8 @@ func Scrub(text []byte) []byte {
 	return appendScrubbed(out, text, end)
 }
 
-// appendScrubbed appends text[from:] to dst with its addresses replaced.
-// text[:from] still counts as what stands before the first of them.
+// appendScrubbed appends text[from:], which follows an address, to dst with its
+// addresses replaced.
 func appendScrubbed(dst, text []byte, from int) []byte {
 	for {
 		start, end := nextAddr(text, from)
@@ -30,11 +30,12 @@ func appendScrubbed(dst, text []byte, from int) []byte {
 	}
 }
 
-// nextAddr finds the first address that begins at from or later. start is -1
-// if there is none.
+// nextAddr finds the first address that begins at from or later, where from is
+// the beginning of the text or the end of another address. start is -1 if there
+// is none.
 func nextAddr(b []byte, from int) (start, end int) {
 	for i := from; i < len(b); i++ {
-		if !startsAddr(b[i]) || !boundaryBefore(b, i) {
+		if !startsAddr(b[i]) || i > from && !boundaryBefore(b, i) {
 			continue
 		}
 		if end := addrWithPort(b, i); end > 0 {
@@ -188,10 +189,10 @@ func hexDigits(b []byte, i int) (n int) {
 	return n
 }
 
-// boundaryBefore reports whether an address may begin at i: the character
+// boundaryBefore reports whether an address may begin at i > 0: the character
 // before it is not part of a word. A percent-encoded character is none.
 func boundaryBefore(b []byte, i int) bool {
-	if i == 0 || !isWord(b[i-1]) {
+	if !isWord(b[i-1]) {
 		return true
 	}
 	return i >= 3 && b[i-3] == '%' && isHex(b[i-2]) && isHex(b[i-1])

@@ -34,6 +34,7 @@ func TestScrub(t *testing.T) {
 		{"2001:db8::1:12345", "[scrubbed]"}, // an address and a port
 		{"2001:DB8::", "[scrubbed]"},
 		{"2001:db8::%eth0", "[scrubbed]%eth0"},
+		{"1:2:3:4:5:6:7:8::5", "[scrubbed][scrubbed]"},
 		{"999.999.999.999", "[scrubbed]"},
 		// A letter beyond ASCII is no hiding place, and comes out whole.
 		{"é192.0.2.1é", "é[scrubbed]é"},
