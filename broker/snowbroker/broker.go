@@ -119,7 +119,7 @@ func New(cfg Config) (*Broker, error) {
 		intervals = *cfg.PollIntervals
 	}
 	b.SetPollIntervals(intervals)
-	b.record = recorder{stats: newStats(), metrics: newMetrics(b.matcher)}
+	b.record = recorder{stats: newStats(maxStatAddrs), metrics: newMetrics(b.matcher)}
 	if err := b.register(cfg.Registerer); err != nil {
 		return nil, err
 	}

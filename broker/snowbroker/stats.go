@@ -40,6 +40,8 @@ const (
 
 // stats counts the events of one interval and writes the metrics log.
 type stats struct {
+	maxAddrs int // bound on each set of addresses; fixed
+
 	mu sync.Mutex
 	c  statsCounts // guarded by mu
 }
@@ -61,7 +63,9 @@ type statsCounts struct {
 	all       map[netip.Addr]struct{}
 }
 
-func newStats() *stats { return &stats{c: newStatsCounts()} }
+func newStats(maxAddrs int) *stats {
+	return &stats{maxAddrs: maxAddrs, c: newStatsCounts()}
+}
 
 func newStatsCounts() statsCounts {
 	return statsCounts{
@@ -92,8 +96,8 @@ func (s *stats) pollSeen(withPattern, accepted bool) {
 func (s *stats) proxyAddr(a netip.Addr, k Kind, country string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	addAddr(s.c.byNAT, k.NAT, a)
-	if len(s.c.all) >= maxStatAddrs {
+	addAddr(s.c.byNAT, k.NAT, a, s.maxAddrs)
+	if len(s.c.all) >= s.maxAddrs {
 		return false
 	}
 	if _, known := s.c.all[a]; known {
@@ -101,17 +105,17 @@ func (s *stats) proxyAddr(a netip.Addr, k Kind, country string) bool {
 	}
 	s.c.all[a] = struct{}{}
 	s.c.countries[country]++
-	addAddr(s.c.byType, k.Type, a)
+	addAddr(s.c.byType, k.Type, a, s.maxAddrs)
 	return true
 }
 
-func addAddr[K comparable](sets map[K]map[netip.Addr]struct{}, k K, a netip.Addr) {
+func addAddr[K comparable](sets map[K]map[netip.Addr]struct{}, k K, a netip.Addr, limit int) {
 	set := sets[k]
 	if set == nil {
 		set = make(map[netip.Addr]struct{})
 		sets[k] = set
 	}
-	if len(set) < maxStatAddrs {
+	if len(set) < limit {
 		set[a] = struct{}{}
 	}
 }

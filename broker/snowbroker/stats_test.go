@@ -146,17 +146,18 @@ func TestAddressStats(t *testing.T) {
 }
 
 func TestStatAddressesAreBounded(t *testing.T) {
-	s := newStats()
+	const limit = 10
+	s := newStats(limit)
 	k := Kind{messages.ProxyBadge, messages.NATUnknown}
 	a := netip.MustParseAddr("2001:db8::")
-	for range maxStatAddrs + 10 {
+	for range limit + 10 {
 		s.proxyAddr(a, k, "DE")
 		a = a.Next()
 	}
-	if n := len(s.c.all); n != maxStatAddrs {
+	if n := len(s.c.all); n != limit {
 		t.Errorf("%d addresses are kept", n)
 	}
-	if n := len(s.c.byNAT[k.NAT]); n != maxStatAddrs {
+	if n := len(s.c.byNAT[k.NAT]); n != limit {
 		t.Errorf("%d addresses of that NAT are kept", n)
 	}
 }
