@@ -238,7 +238,7 @@ func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.kcp.outgoing(b, now) {
+	if !p.kcp.outgoing(b, now, p.betterLocked(now)) {
 		return len(b), nil
 	}
 	if p.queue.size+len(b) > c.limit {
@@ -251,6 +251,20 @@ func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	p.queue.push(pkt)
 	c.dispatchLocked(p, now)
 	return len(b), nil
+}
+
+// betterLocked reports whether there is a choice of paths with one among them
+// that is not in doubt.
+func (p *peer) betterLocked(now time.Time) bool {
+	if len(p.paths) < 2 {
+		return false
+	}
+	for _, path := range p.paths {
+		if path.Stalled(now) <= doubtAfter {
+			return true
+		}
+	}
+	return false
 }
 
 // dispatchLocked hands waiting packets to paths, as long as the Scheduler

@@ -330,8 +330,8 @@ func TestEarliest(t *testing.T) {
 		{"the emptier", []pi{{Queued: 50000}, {Queued: 10000}}, 1},
 		{"the faster", []pi{{Queued: 50000, DrainRate: 1e5}, {Queued: 50000, DrainRate: 1e6}}, 1},
 		{"the nearer", []pi{{FirstHop: 200 * time.Millisecond}, {FirstHop: 20 * time.Millisecond}}, 1},
-		{"not the suspect", []pi{{Suspect: true}, {Queued: 100000}}, 1},
-		{"a suspect if there is no other", []pi{{Suspect: true}}, 0},
+		{"not the stalled", []pi{{Stalled: time.Second}, {Queued: 100000}}, 1},
+		{"a stalled one if there is no other", []pi{{Stalled: time.Second}}, 0},
 		{"the next best if the best is full", []pi{{Waiting: pathQueue, DrainRate: 1e6}, {Queued: 50000, DrainRate: 1e6}}, 1},
 		{"wait rather than be much too late", []pi{{Waiting: pathQueue, DrainRate: 1e7}, {Queued: 100000, DrainRate: 1e4}}, -1},
 	} {

@@ -110,8 +110,9 @@ func (t *tracker) tracks(sn uint32) bool { return !after(t.una, sn) && after(t.n
 func (t *tracker) inFlight() int { return int(t.next - t.una) }
 
 // outgoing looks at a packet before it is queued. It reports false if there is
-// no use in sending it.
-func (t *tracker) outgoing(p []byte, now time.Time) bool {
+// no use in sending it. better says whether there is a path that is not in
+// doubt.
+func (t *tracker) outgoing(p []byte, now time.Time, better bool) bool {
 	useful, push := false, false
 	for rest := p; ; {
 		s, r, ok := nextSegment(rest)
@@ -124,7 +125,7 @@ func (t *tracker) outgoing(p []byte, now time.Time) bool {
 			continue
 		}
 		push = true
-		if t.wanted(s, now) {
+		if t.wanted(s, now, better) {
 			useful = true
 		}
 	}
@@ -132,7 +133,7 @@ func (t *tracker) outgoing(p []byte, now time.Time) bool {
 }
 
 // wanted reports whether a data segment is new or its retransmission is due.
-func (t *tracker) wanted(s segment, now time.Time) bool {
+func (t *tracker) wanted(s segment, now time.Time, better bool) bool {
 	if !t.known || t.conv != s.conv {
 		*t = tracker{known: true, conv: s.conv, una: s.sn, next: s.sn, ring: t.ring}
 	}
@@ -146,7 +147,10 @@ func (t *tracker) wanted(s segment, now time.Time) bool {
 		return true
 	case e.queued:
 		return false
-	case e.path == nil || !e.path.reliable() || e.path.Suspect(now):
+	case e.path == nil || !e.path.reliable():
+		return true
+	}
+	if stalled := e.path.Stalled(now); stalled > suspectAfter || better && stalled > doubtAfter {
 		return true
 	}
 	return now.Sub(e.at) > t.hold()

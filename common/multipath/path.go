@@ -14,11 +14,15 @@ const (
 	// of a stream carrier holds.
 	batchBytes = 16 << 10
 
-	// suspectAfter is how long a path may hold unsent bytes without getting
-	// rid of any and without being heard before it is suspect. SCTP's own
-	// retransmission waits up to a second at first and doubles (RFC 9260
-	// section 16), so two lost in a row stay below it.
+	// suspectAfter is how long a path may be stalled before it is suspect and
+	// worth replacing. SCTP's own retransmission waits up to a second at first
+	// and doubles (RFC 9260 section 16), so two lost in a row stay below it.
 	suspectAfter = 3 * time.Second
+
+	// doubtAfter is how long a path may be stalled before its packets go to
+	// others, if there are any that are not. A mistake costs a few duplicates,
+	// so it can be short: some two round trips of a long path.
+	doubtAfter = 400 * time.Millisecond
 
 	// sampleEvery bounds how often a path's rate is measured.
 	sampleEvery = 20 * time.Millisecond
@@ -110,16 +114,16 @@ func (p *Path) end(err error) {
 	})
 }
 
-// Suspect reports whether the path has held bytes for suspectAfter without
-// getting rid of any and without being heard.
-func (p *Path) Suspect(now time.Time) bool {
+// Stalled is for how long the path has held bytes without getting rid of any
+// and without being heard; 0 when all is well.
+func (p *Path) Stalled(now time.Time) time.Duration {
 	q := int64(p.conn.Queued()) + p.waiting.Load()
 	if old := p.backlog.Swap(q); q == 0 || q < old {
 		p.progress.Store(now.UnixNano())
-		return false
+		return 0
 	}
 	last := max(p.progress.Load(), p.lastHeard.Load())
-	return now.UnixNano()-last > int64(suspectAfter)
+	return max(0, time.Duration(now.UnixNano()-last))
 }
 
 // Info says how the path is doing.
@@ -135,8 +139,9 @@ func (p *Path) info(now time.Time) PathInfo {
 		LastHeard: time.Unix(0, p.lastHeard.Load()),
 		BytesIn:   p.bytesIn.Load(),
 		BytesOut:  p.bytesOut.Load(),
-		Suspect:   p.Suspect(now),
+		Stalled:   p.Stalled(now),
 	}
+	i.Suspect = i.Stalled > suspectAfter
 	i.DrainRate = p.rate.sample(now, i.BytesOut-int64(queued), queued > 0)
 	if at := p.lastSent.Load(); at != 0 {
 		i.LastSent = time.Unix(0, at)

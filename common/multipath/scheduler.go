@@ -17,8 +17,12 @@ type PathInfo struct {
 	BytesIn   int64
 	BytesOut  int64
 
-	// Suspect says that the path has had something to send for a while and
-	// has neither got rid of it nor been heard.
+	// Stalled is for how long the path has had something to send and has
+	// neither got rid of any nor been heard.
+	Stalled time.Duration
+
+	// Suspect says that it has been stalled for so long that it needs
+	// replacing.
 	Suspect bool
 }
 
@@ -46,7 +50,7 @@ const (
 // Earliest is the default Scheduler. It sends on the path that will deliver the
 // packet first, given what is queued there and how fast it drains. When that
 // path is full, it takes the next best that is not much later, so that a slow
-// path does not hold the rest back. Suspect paths are used when there is no
+// path does not hold the rest back. Stalled paths are used when there is no
 // other.
 type Earliest struct{}
 
@@ -56,11 +60,11 @@ func (Earliest) Pick(size int, paths []PathInfo, _ time.Time) int {
 	var bestAt, openAt time.Duration
 	trusted := false
 	for i := range paths {
-		trusted = trusted || !paths[i].Suspect
+		trusted = trusted || paths[i].Stalled <= doubtAfter
 	}
 	for i := range paths {
 		p := &paths[i]
-		if p.Suspect && trusted {
+		if trusted && p.Stalled > doubtAfter {
 			continue
 		}
 		at := arrival(p, size)
