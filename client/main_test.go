@@ -1,0 +1,22 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// runProgram, set in the environment, makes the test binary the client.
+const runProgram = "TEST_RUN_CLIENT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runProgram) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m,
+		// kcp-go starts these with the program, for all sessions there will be.
+		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"),
+		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"),
+	)
+}
