@@ -118,7 +118,7 @@ func (c *h1Conn) roundTrip(ctx context.Context, o *outgoing) (*http.Response, er
 		return nil, err
 	}
 	c.limit.N = math.MaxInt64
-	body := &h1Body{conn: c, reply: resp, inner: resp.Body, stop: stop}
+	body := &h1Body{ctx: ctx, conn: c, reply: resp, inner: resp.Body, stop: stop}
 	if resp.Body == http.NoBody {
 		body.finish(true)
 	} else {
@@ -166,17 +166,23 @@ func (o *outgoing) http1(p *profile) []byte {
 // An h1Body is the body of a reply. At its end the connection is free again;
 // closed before, the connection ends.
 type h1Body struct {
+	ctx   context.Context // the request's
 	conn  *h1Conn
 	reply *http.Response
 	inner io.ReadCloser
 	stop  func() bool
 	once  sync.Once
+	cut   bool // the context ended the connection; set within once
 }
 
 func (b *h1Body) Read(p []byte) (int, error) {
 	n, err := b.inner.Read(p)
-	if err != nil {
-		b.finish(errors.Is(err, io.EOF))
+	if err == nil {
+		return n, nil
+	}
+	b.finish(errors.Is(err, io.EOF))
+	if b.cut {
+		err = context.Cause(b.ctx) // even an EOF is then the server's reaction to our end
 	}
 	return n, err
 }
@@ -190,8 +196,8 @@ func (b *h1Body) Close() error {
 // finish gives up the connection, for another request if the reply was complete.
 func (b *h1Body) finish(complete bool) {
 	b.once.Do(func() {
-		alive := b.stop() // false: the context has ended and the connection with it
-		if complete && alive && !b.reply.Close && b.conn.r.Buffered() == 0 {
+		b.cut = !b.stop()
+		if complete && !b.cut && !b.reply.Close && b.conn.r.Buffered() == 0 {
 			b.conn.release()
 			return
 		}
