@@ -73,6 +73,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	info, err := pt.ServerSetup(nil)
 	if err != nil { // tor has been told
 		fmt.Fprintf(stderr, "server: %v\nThis program is started by tor: see ServerTransportPlugin in torrc.\n", err)
@@ -88,7 +91,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 	}
 	pt.SmethodsDone()
-	wait(ctx, running, log)
+	wait(ctx, hup, running, log)
 	stopAll(running)
 	log.Info("ended")
 	return exitOK
@@ -151,11 +154,8 @@ func smethodText(err error) string {
 	return string(text)
 }
 
-// wait returns when ctx ends. Meanwhile SIGHUP reloads certificates.
-func wait(ctx context.Context, running []*service, log *slog.Logger) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
+// wait returns when ctx ends. Meanwhile each signal on hup reloads certificates.
+func wait(ctx context.Context, hup <-chan os.Signal, running []*service, log *slog.Logger) {
 	for {
 		select {
 		case <-hup:
