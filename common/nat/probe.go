@@ -120,7 +120,10 @@ func resolve(ctx context.Context, server string, o Options) (netip.AddrPort, err
 	if err != nil {
 		return netip.AddrPort{}, fmt.Errorf("not a STUN server: %w", err)
 	}
-	port := uint16(uri.Port) // ParseURI took it from 16 bits
+	if uri.Port < 1 || uri.Port > 65535 {
+		return netip.AddrPort{}, fmt.Errorf("not a STUN server: port %d", uri.Port)
+	}
+	port := uint16(uri.Port)
 	if addr, err := netip.ParseAddr(uri.Host); err == nil {
 		if addr = addr.Unmap(); !addr.Is4() {
 			return netip.AddrPort{}, errors.New("the probe needs an IPv4 server")
