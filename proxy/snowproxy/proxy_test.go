@@ -163,11 +163,13 @@ func TestSeveralProxiesServeClients(t *testing.T) {
 	conns := make([]*rtc.Conn, clients)
 	for i := range conns {
 		wg.Go(func() {
-			if conns[i], err = endpoint.Dial(ctx, "", n.signal); err != nil {
+			c, err := endpoint.Dial(ctx, "", n.signal)
+			if err != nil {
 				t.Errorf("client %d: %v", i, err)
 				return
 			}
-			exchange(t, conns[i], 300_000)
+			conns[i] = c
+			exchange(t, c, 300_000)
 		})
 	}
 	wg.Wait()
