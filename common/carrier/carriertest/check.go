@@ -30,6 +30,7 @@ func Check(t *testing.T, dial func(t *testing.T) (a, b carrier.Conn)) {
 		"Backpressure": checkBackpressure,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a, b := dial(t)
 			defer a.Close()
 			defer b.Close()

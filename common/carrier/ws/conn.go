@@ -29,6 +29,7 @@ const (
 type Conn struct {
 	ws  *websocket.Conn
 	raw net.Conn // the TCP connection below; its deadline bounds the close
+	out *sendQueue
 
 	cur io.Reader // the message being read; used by Recv only
 
@@ -41,7 +42,7 @@ type Conn struct {
 
 func newConn(c *websocket.Conn, raw net.Conn) *Conn {
 	c.SetReadLimit(-1) // messages are read piece by piece into the caller's buffer
-	return &Conn{ws: c, raw: raw, done: make(chan struct{})}
+	return &Conn{ws: c, raw: raw, out: newSendQueue(raw), done: make(chan struct{})}
 }
 
 // Send implements carrier.Conn. A Send cut short by ctx ends the Conn, since
@@ -88,8 +89,9 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 	return n, err
 }
 
-// Queued implements carrier.Conn. What the kernel holds is not visible here.
-func (c *Conn) Queued() int { return 0 }
+// Queued implements carrier.Conn: what the kernel holds that the other end has
+// not acknowledged, and 0 on systems that do not tell.
+func (c *Conn) Queued() int { return c.out.bytes() }
 
 // Traits implements carrier.Conn.
 func (c *Conn) Traits() carrier.Traits {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -58,6 +59,25 @@ func TestContractFromServer(t *testing.T) {
 
 func TestContractTLS(t *testing.T) {
 	carriertest.Check(t, func(t *testing.T) (a, b carrier.Conn) { return pair(t, httptest.NewTLSServer) })
+}
+
+// TestQueued fills a connection that nobody reads.
+func TestQueued(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux tells")
+	}
+	c, s := pair(t, httptest.NewTLSServer)
+	defer c.Close()
+	defer s.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		for s.Send(ctx, make([]byte, 16384)) == nil {
+		}
+	}()
+	for s.Queued() == 0 {
+		runtime.Gosched()
+	}
+	cancel()
 }
 
 func TestRedirectIsNotFollowed(t *testing.T) {
