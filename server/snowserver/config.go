@@ -57,6 +57,11 @@ const (
 	// IdleTimeout, which makes the timeout exact to a sixth.
 	sweepsPerIdle = 6
 
+	// deadAfter is how long a proxy may leave what it was sent unacknowledged.
+	// Proxies that live hear something every 10 s (spec section 7.4) and end a
+	// client after 30 s of silence (spec section 8.2).
+	deadAfter = time.Minute
+
 	// reportEvery is the period of the log line that counts connections with
 	// and without an address (spec section 8.3).
 	reportEvery = 24 * time.Hour

@@ -30,7 +30,7 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	cfg = cfg.withDefaults()
 	socket := cfg.Listener
 	if socket == nil {
-		var lc net.ListenConfig
+		lc := net.ListenConfig{Control: dropDead}
 		var err error
 		if socket, err = lc.Listen(ctx, "tcp", cfg.Addr); err != nil {
 			return nil, err // says what could not be done, and where
