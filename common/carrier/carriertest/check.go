@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds every wait of the suite: it only ends a test that has failed.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Check runs the contract of carrier.Conn against pairs made by dial. The suite
 // closes what dial returns.
@@ -227,7 +227,7 @@ func checkCancelSend(t *testing.T, a, b carrier.Conn) {
 // checkBackpressure floods a pipe whose other end reads nothing: Send must
 // block before memory is eaten, and go on when the reader comes.
 func checkBackpressure(t *testing.T, a, b carrier.Conn) {
-	const total, limit = 64 << 20, 48 << 20
+	const total, limit = 24 << 20, 16 << 20
 	sent := make(chan int, 1)
 	progress := make(chan int, 1)
 	go func() {
