@@ -176,14 +176,16 @@ func (s *Server) shutdown(stop func()) error {
 	}
 	s.ln.Close() // before stop, so that nobody comes after it
 	stop()
-	if err := s.http.Shutdown(ctx); err != nil {
+	err := s.http.Shutdown(ctx)
+	switch {
+	case err == nil, errors.Is(err, net.ErrClosed): // by us, just above
+		return nil
+	case errors.Is(err, context.DeadlineExceeded):
 		s.http.Close()
-		if !errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("shut down: %w", err)
-		}
 		s.log.Warn("some requests were cut off at the end")
+		return nil
 	}
-	return nil
+	return fmt.Errorf("shut down: %w", err)
 }
 
 // served is the error of a server's Serve method: its end on purpose is none.

@@ -271,7 +271,9 @@ func TestHostileConnections(t *testing.T) {
 			}
 		})
 	}
-	srv.Close()
+	if err := srv.Shutdown(t.Context()); err != nil { // waits for connections that linger
+		t.Error(err)
+	}
 	<-done
 }
 

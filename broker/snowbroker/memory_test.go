@@ -149,6 +149,33 @@ func TestMemoryManyWaits(t *testing.T) {
 	})
 }
 
+// TestMemoryHerd: polls that began together end in bursts, the oldest first,
+// and clients' waits do not suffer.
+func TestMemoryHerd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory(MemoryOptions{})
+		start := time.Now()
+		var polls []<-chan pollResult
+		for i := range 3*expiryBurst + 1 {
+			polls = append(polls, goPoll(t.Context(), m, unrestricted(fmt.Sprint(i))))
+			synctest.Wait()
+		}
+		time.Sleep(DefaultPollWait - DefaultClientWait)
+		offer := goOffer(t.Context(), m, restrictedOffer("o")) // takes the first poll
+		for i, ch := range polls {
+			want := start.Add(DefaultPollWait + time.Duration((i-1)/expiryBurst)*expiryPause)
+			got := <-ch
+			if i > 0 && (!errors.Is(got.err, ErrNoClient) || !got.at.Equal(want)) {
+				t.Errorf("poll %d: %v after %v, want %v", i, got.err, got.at.Sub(start), want.Sub(start))
+			}
+		}
+		if got := <-offer; !errors.Is(got.err, ErrTimedOut) || got.at.Sub(start) > DefaultPollWait {
+			t.Errorf("offer: %v after %v", got.err, got.at.Sub(start))
+		}
+		expectEmpty(t, m)
+	})
+}
+
 func TestMemoryProxyLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory(MemoryOptions{})

@@ -154,9 +154,10 @@ func (p *pool) leaveClient(c *client) {
 	}
 }
 
-// expire ends the waits that are over at now.
-func (p *pool) expire(now time.Time) (idle []*proxy, late []*client) {
-	for e := p.waiting.Front(); e != nil && !e.Value.(*proxy).until.After(now); e = p.waiting.Front() {
+// expire ends the waits that are over at now: all clients', and those of at most
+// mostIdle proxies.
+func (p *pool) expire(now time.Time, mostIdle int) (idle []*proxy, late []*client) {
+	for e := p.waiting.Front(); e != nil && len(idle) < mostIdle && !e.Value.(*proxy).until.After(now); e = p.waiting.Front() {
 		x := e.Value.(*proxy)
 		p.unqueue(x)
 		p.forget(x)

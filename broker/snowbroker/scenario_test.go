@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -185,7 +186,7 @@ func (s *scenario) tick(d time.Duration) (out []string) {
 		if next, ok := s.pool.next(); ok && next.Before(end) {
 			s.now = next
 		}
-		idle, late := s.pool.expire(s.now)
+		idle, late := s.pool.expire(s.now, math.MaxInt)
 		out = append(out, idleLines(idle)...)
 		for _, c := range late {
 			out = append(out, s.names[c]+" timed out")
