@@ -55,11 +55,12 @@ func newTorNet(l *lab) *torNet {
 		return fmt.Sprintf("DirAuthority authority orport=%d no-v2 v3ident=%s %s %s", ports[0], v3ident, dirPort, fingerprint)
 	}
 	n.authority = line(strings.Repeat("0", 40)) // Its own fingerprint is not known yet.
+	exit := []string{"ExitRelay 1", "ExitPolicy accept *:*", "ExitPolicyRejectPrivate 0", "ExitPolicyRejectLocalInterfaces 0"}
 	// Votes every ten seconds, the shortest that tor takes, and a first one still earlier.
-	authority := n.relay("authority", ports[0], "AuthoritativeDirectory 1", "V3AuthoritativeDirectory 1", "DirPort "+dirPort,
+	authority := n.relay("authority", ports[0], append(exit, "AuthoritativeDirectory 1", "V3AuthoritativeDirectory 1", "DirPort "+dirPort,
 		"ContactInfo nobody@example.com", "V3AuthVotingInterval 10", "V3AuthVoteDelay 2", "V3AuthDistDelay 2",
 		"TestingV3AuthInitialVotingInterval 5", "TestingV3AuthInitialVoteDelay 2", "TestingV3AuthInitialDistDelay 2",
-		"TestingDirAuthVoteExit *", "TestingDirAuthVoteGuard *", "TestingDirAuthVoteHSDir *", "TestingMinExitFlagThreshold 0")
+		"TestingDirAuthVoteExit *", "TestingDirAuthVoteGuard *", "TestingDirAuthVoteHSDir *", "TestingMinExitFlagThreshold 0")...)
 	unknown := n.authority
 	n.authority = line(authority.fingerprint)
 	torrc, err := os.ReadFile(authority.torrc)
@@ -67,7 +68,7 @@ func newTorNet(l *lab) *torNet {
 		l.t.Fatal(err)
 	}
 	l.write(filepath.Join("authority", "torrc"), strings.Replace(string(torrc), unknown, n.authority, 1))
-	n.relays = append(n.relays, authority, n.relay("one", ports[1]), n.relay("two", ports[2]))
+	n.relays = append(n.relays, authority, n.relay("one", ports[1], exit...), n.relay("two", ports[2], exit...))
 	for _, r := range n.relays {
 		n.startNode(r)
 	}
@@ -100,8 +101,7 @@ func (n *torNet) node(nickname string, lines ...string) *torNode {
 func (n *torNet) relay(nickname string, orPort int, lines ...string) *torNode {
 	n.t.Helper()
 	r := n.node(nickname, append([]string{
-		fmt.Sprintf("ORPort 127.0.0.1:%d IPv4Only", orPort), "Address 127.0.0.1", "AssumeReachable 1", "SocksPort 0",
-		"ExitRelay 1", "ExitPolicy accept *:*", "ExitPolicyRejectPrivate 0", "ExitPolicyRejectLocalInterfaces 0"}, lines...)...)
+		fmt.Sprintf("ORPort 127.0.0.1:%d IPv4Only", orPort), "Address 127.0.0.1", "AssumeReachable 1", "SocksPort 0"}, lines...)...)
 	// The last line is the nickname and the fingerprint in groups of four.
 	out := strings.TrimSpace(n.run(n.dir, "", n.command(r, "--quiet", "--list-fingerprint")...))
 	fields := strings.Fields(out[strings.LastIndexByte(out, '\n')+1:])
@@ -149,7 +149,7 @@ func (n *torNet) waitConsensus() {
 // bootstrapped waits until the tor has built a circuit.
 func (node *torNode) bootstrapped(t *testing.T) {
 	t.Helper()
-	eventually(t, 3*startLimit, "tor "+node.nickname+" bootstraps", node.state, func() bool {
+	eventually(t, startLimit, "tor "+node.nickname+" bootstraps", node.state, func() bool {
 		return strings.Contains(node.info(t, "status/bootstrap-phase"), " PROGRESS=100 ")
 	})
 }
