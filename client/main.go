@@ -25,6 +25,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -46,6 +47,12 @@ const (
 	stopTimeout = 3 * time.Second
 )
 
+// gcPercent is how much garbage, in per cent of what is in use, the program
+// lets pile up. Little is in use, and phones are among the users: at full speed
+// the usual 100 made 42 MB of resident memory, 40 makes 33, for no measurable
+// processor time; 25 saves 1 MB more and costs a fifth.
+const gcPercent = 40
+
 // Exit codes (spec section 10.1; 2 is what Go's flag package has for bad flags).
 const (
 	exitOK    = 0
@@ -54,6 +61,9 @@ const (
 )
 
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stderr))
 }
 
