@@ -199,3 +199,13 @@ func (l *lab) write(name, text string) string {
 	}
 	return path
 }
+
+// executable writes a program file of the lab and returns its path.
+func (l *lab) executable(name, text string) string {
+	l.t.Helper()
+	path := l.write(name, text)
+	if err := os.Chmod(path, 0o700); err != nil {
+		l.t.Fatal(err)
+	}
+	return path
+}
