@@ -229,7 +229,8 @@ func (p *Process) Signal(sig os.Signal) error {
 	return nil
 }
 
-// Dump ends the process with SIGQUIT, which makes the Go runtime print every goroutine, and returns their stacks.
+// Dump ends the process with SIGQUIT, which makes the Go runtime print every goroutine, and returns their stacks, without
+// those of the runtime itself.
 func (p *Process) Dump(ctx context.Context) ([]string, error) {
 	p.ask()
 	if err := p.Signal(syscall.SIGQUIT); err != nil {
@@ -247,7 +248,7 @@ func (p *Process) Dump(ctx context.Context) ([]string, error) {
 	_, dump, _ := bytes.Cut(b, []byte("SIGQUIT: quit"))
 	var stacks []string
 	for _, s := range strings.Split(string(dump), "\n\n") {
-		if s = strings.TrimLeft(s, "\n"); strings.HasPrefix(s, "goroutine ") && !strings.HasPrefix(s, "goroutine 0 ") {
+		if s = strings.TrimLeft(s, "\n"); strings.HasPrefix(s, "goroutine ") && !strings.HasPrefix(s, "goroutine 0 ") && !strings.Contains(s, "created by runtime.") {
 			stacks = append(stacks, s)
 		}
 	}
@@ -268,6 +269,7 @@ func (p *Process) Tail(n int) string {
 		if err != nil || len(text) == 0 {
 			continue
 		}
+		text, _, _ = bytes.Cut(text, []byte("SIGQUIT: quit")) // What Dump asked for is not for people.
 		lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 		fmt.Fprintf(&b, "--- end of %s\n", filepath.Base(path))
 		for _, line := range lines[max(0, len(lines)-n):] {
