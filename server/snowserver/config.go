@@ -73,7 +73,8 @@ type Config struct {
 	// Addr is the TCP address to listen on when Listener is nil.
 	Addr string
 
-	// Listener, if set, brings the connections. Listen takes it over.
+	// Listener, if set, brings the connections. Listen takes it over, and
+	// closes it when it returns an error.
 	Listener net.Listener
 
 	// TLSConfig, if set, puts TLS under HTTP. Only HTTP/1.1 is offered.

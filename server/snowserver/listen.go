@@ -25,6 +25,9 @@ var _ net.Listener = (*Listener)(nil)
 // must Close the Listener.
 func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 	if err := cfg.Validate(); err != nil {
+		if cfg.Listener != nil {
+			cfg.Listener.Close()
+		}
 		return nil, err
 	}
 	cfg = cfg.withDefaults()

@@ -14,7 +14,6 @@ import (
 
 	"flurry/common/carrier/carriertest"
 	"flurry/common/turbotunnel"
-	"flurry/common/vectors"
 )
 
 func TestStreamBothWays(t *testing.T) {
@@ -379,21 +378,4 @@ func TestShardsAreChosenByKey(t *testing.T) {
 	if same > ids/2 {
 		t.Errorf("%d of %d clients have the same shard under another key", same, ids)
 	}
-}
-
-func TestServerClientAddrVectors(t *testing.T) {
-	vectors.Run(t, "server_client_addr", map[string]func(*testing.T, vectors.Case){
-		"client_addr": func(t *testing.T, c vectors.Case) {
-			var in struct {
-				ClientIP string `json:"client_ip"`
-			}
-			var out struct {
-				UserAddr string `json:"useraddr"`
-			}
-			c.Decode(t, &in, &out)
-			if got := (ClientAddr{parseClientIP(in.ClientIP)}).String(); got != out.UserAddr {
-				t.Errorf("%q gives %q, want %q", in.ClientIP, got, out.UserAddr)
-			}
-		},
-	})
 }
