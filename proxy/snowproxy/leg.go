@@ -43,11 +43,17 @@ func (l *leg) connect(ctx context.Context) (*listening, error) {
 	return listen(c), nil
 }
 
-// take returns the carrier to the relay once it is open. If the early one has
-// failed, or the relay has lost patience with it, take connects once more.
+// take returns the carrier to the relay once it is open, or gives up with ctx.
+// If the early one has failed, or the relay has lost patience with it, take
+// connects once more.
 func (l *leg) take(ctx context.Context) (carrier.Conn, error) {
-	<-l.dialed // ctx, or its parent, is that of startLeg and ends this wait
 	defer l.cancel()
+	select {
+	case <-l.dialed:
+	case <-ctx.Done():
+		l.abandon()
+		return nil, ctx.Err()
+	}
 	if l.err == nil && !l.conn.over() {
 		return l.conn, nil
 	}

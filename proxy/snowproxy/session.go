@@ -11,6 +11,10 @@ import (
 	"flurry/common/sdp"
 )
 
+// relayWait is how long a client that is there waits for its relay: as long as
+// the client itself bears silence (spec section 7.5).
+const relayWait = 20 * time.Second
+
 // outcome is how far a session came.
 type outcome int
 
@@ -82,7 +86,9 @@ func (p *Proxy) session(ctx context.Context, sid string, match messages.ProxyPol
 		return unopened, err
 	}
 	p.emit(Event{Kind: EventClientConnected})
-	bridge, err := way.take(ctx)
+	connecting, cancel := context.WithTimeout(ctx, relayWait)
+	defer cancel()
+	bridge, err := way.take(connecting)
 	if err != nil {
 		client.Close()
 		return unrelayed, err

@@ -239,6 +239,27 @@ func TestRelayIsDialledAgain(t *testing.T) {
 	}
 }
 
+// A relay that takes the connection and says nothing does not hold a client.
+func TestSilentRelayIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, inside := carriertest.Pair(carriertest.Options{})
+		p := newProxy(t, &fakeBroker{}, func(c *Config) {
+			c.Answerer = &fakeAnswerer{open: func(context.Context) (carrier.Conn, error) { return inside, nil }}
+			c.Upstream = fakeUpstream(func(ctx context.Context, _ *url.URL, _ netip.Addr) (carrier.Conn, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		})
+		begin := time.Now()
+		if o, err := p.session(context.Background(), "sid", match(0)); o != unrelayed || time.Since(begin) != relayWait {
+			t.Errorf("outcome %v after %v: %v", o, time.Since(begin), err)
+		}
+		if _, err := client.Recv(make([]byte, 1)); err != io.EOF {
+			t.Errorf("the client sees %v, want io.EOF", err)
+		}
+	})
+}
+
 // A client that never comes leaves no carrier to the relay behind, and is told
 // as a failure.
 func TestAbandonedLegIsClosed(t *testing.T) {
