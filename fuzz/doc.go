@@ -24,6 +24,18 @@
 //	addresses_test.go        FuzzStripLocal FuzzRemoteAddr
 //	encapsulation_test.go    FuzzEncapsulationReader FuzzEncapsulationRoundTrip
 //	scrub_test.go            FuzzScrub FuzzScrubWriter FuzzLogLine
+//	broker_test.go           FuzzBridgeList FuzzPollIntervals FuzzBrokerHTTP
+//	                         FuzzHTTPClientAddress
+//	tunnel_test.go           FuzzPrelude
+//	stun_test.go             FuzzSTUNReply
+//
+// and beside the code, run with that directory in place of ./fuzz:
+//
+//	client                   FuzzSOCKS FuzzClientArgs FuzzClientFlags
+//	common/multipath         FuzzSegments
+//	proxy/snowproxy          FuzzRelayURL
+//	server                   FuzzTransportOptions
+//	server/snowserver        FuzzClientIP
 //
 // An input that fails is kept by the go command under testdata/fuzz/<target>,
 // where it is a seed from then on: commit it with the repair.
