@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -244,6 +245,41 @@ func TestLastBytesReachTheRelay(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatal("the relay's connection does not end")
 		}
+	}
+}
+
+// Clients that vanish with their answer leave nothing behind when the proxy
+// ends, nor do the early carriers to their relay.
+func TestRunEndsWhileClientsAreOnTheirWay(t *testing.T) {
+	relay := newRelayServer(t)
+	address := "ws" + strings.TrimPrefix(relay.URL, "http") + "/"
+	n := newNetwork(address)
+	p := newProxy(t, &n.fakeBroker, func(c *Config) { n.real(c, address) })
+	stop := start(t, p)
+	endpoint, err := rtc.New(rtc.Config{KeepLocalAddresses: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	vanish := errors.New("the user has gone")
+	for range 3 {
+		_, err := endpoint.Dial(ctx, "", func(ctx context.Context, offer string) (string, error) {
+			if _, err := n.signal(ctx, offer); err != nil {
+				t.Error(err)
+			}
+			return "", vanish
+		})
+		if !errors.Is(err, vanish) {
+			t.Fatal(err)
+		}
+	}
+	if serving := p.serving.Load(); serving != 3 {
+		t.Errorf("%d sessions, want 3", serving)
+	}
+	stop()
+	if out := p.tokens.out.Load(); out != 0 {
+		t.Errorf("%d tokens out", out)
 	}
 }
 

@@ -235,7 +235,7 @@ func TestNATIsProbedAgain(t *testing.T) {
 func TestNATIsProbedOnceWithoutInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
-		p := newProxy(t, &fakeBroker{}, func(c *Config) { c.ForceUnrestricted = false })
+		p := newProxy(t, &fakeBroker{}, func(c *Config) { c.ForceUnrestricted, c.PollInterval = false, time.Hour })
 		p.probe = func(context.Context) (messages.NATType, error) { n++; return messages.NATRestricted, nil }
 		stop := start(t, p)
 		time.Sleep(100 * time.Hour)
