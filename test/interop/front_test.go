@@ -62,6 +62,7 @@ func (f *fronting) news(t *testing.T, n int) []request {
 // TestFront fetches a file by a rendezvous through nginx, under each of the browsers that can be imitated, and compares what
 // stands on the wire with the hello of that browser as uTLS knows it.
 func TestFront(t *testing.T) {
+	t.Parallel()
 	f := newFronting(t)
 	for _, c := range []struct {
 		name     string
@@ -149,6 +150,7 @@ func helloOf(t *testing.T, id utls.ClientHelloID, sni string) []byte {
 
 // TestFrontWithoutSNI leaves the name out of the hello. The front's certificate must be the right one all the same.
 func TestFrontWithoutSNI(t *testing.T) {
+	t.Parallel()
 	f := newFronting(t)
 	for _, c := range []struct {
 		name string
@@ -187,6 +189,7 @@ func TestFrontWithoutSNI(t *testing.T) {
 
 // TestFrontDown has a list of fronts of which one works. The others are passed over within the same rendezvous.
 func TestFrontDown(t *testing.T) {
+	t.Parallel()
 	f := newFronting(t)
 	ports := freePorts(t, 1) // Connections to this one are refused.
 	var hits atomic.Int64
@@ -234,6 +237,7 @@ func TestFrontDown(t *testing.T) {
 // TestFrontCertificate has fronts with certificates for another name and of a stranger. The client refuses them, says so to
 // tor, and sends them no request.
 func TestFrontCertificate(t *testing.T) {
+	t.Parallel()
 	f := newFronting(t)
 	name := f.startFront("other", f.ca.issue("other.example"), f.stage.BrokerURL())
 	stranger := f.startFront("stranger", f.newAuthority("strange").issue(frontName), f.stage.BrokerURL())

@@ -11,6 +11,7 @@ import (
 // TestDeployedPeers pairs our client and proxy with those of Debian, in every mix, under our broker and server. Each pair
 // carries 5 MB both ways.
 func TestDeployedPeers(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	ours := programs(t)
 	// Debian's proxy asks the public probe service for the kind of its NAT. Tests keep to this machine: a proxy for the web

@@ -8,13 +8,11 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,6 +81,7 @@ func (s *torSystem) addBridge(t *testing.T, relay string) {
 
 // TestTor runs real tor over our four programs, from the first byte to the last.
 func TestTor(t *testing.T) {
+	t.Parallel() // It mostly waits.
 	s := newTorSystem(t)
 	site := startSlowSite(t)
 
@@ -195,39 +194,6 @@ func (s *torSystem) fetch(t *testing.T, site *slowSite, seed uint64, size, some 
 	}
 }
 
-// A slowSite is a web site that sends all but the last bytes of a file, and those when it is told to.
-type slowSite struct {
-	addr   string
-	finish chan struct{}
-}
-
-// keptBack is how much of a file the site keeps back.
-const keptBack = 1000
-
-func startSlowSite(t *testing.T) *slowSite {
-	s := &slowSite{finish: make(chan struct{}, 1)}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		seed, err1 := strconv.ParseUint(r.FormValue("seed"), 10, 64)
-		size, err2 := strconv.ParseInt(r.FormValue("size"), 10, 64)
-		if err1 != nil || err2 != nil || size < keptBack {
-			http.Error(w, "seed and size, please", http.StatusBadRequest)
-			return
-		}
-		w.Header().Set("Content-Length", strconv.FormatInt(size, 10))
-		file := stage.File(seed, size)
-		io.CopyN(w, file, size-keptBack)      //nolint:errcheck // The reader checks what it gets.
-		http.NewResponseController(w).Flush() //nolint:errcheck // The same.
-		select {
-		case <-s.finish:
-			io.Copy(w, file) //nolint:errcheck // The same.
-		case <-r.Context().Done():
-		}
-	}))
-	t.Cleanup(srv.Close)
-	s.addr = srv.Listener.Addr().String()
-	return s
-}
-
 // endsWithTor ends a tor by a signal and waits until the transport that it had started is gone too.
 func (s *torSystem) endsWithTor(t *testing.T, node *torNode, transport string, sig syscall.Signal) {
 	t.Helper()
@@ -242,44 +208,4 @@ func (s *torSystem) endsWithTor(t *testing.T, node *torNode, transport string, s
 	})
 	node.signal(t, sig)
 	eventually(t, startLimit, fmt.Sprintf("the transport ends after tor got %v", sig), nil, func() bool { return !running(pid) })
-}
-
-// children lists the processes that a process has started.
-func children(t *testing.T, pid int) []int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []int
-	for _, e := range entries {
-		child, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if _, parent, ok := procState(child); ok && parent == pid {
-			found = append(found, child)
-		}
-	}
-	return found
-}
-
-// running reports whether a process has not ended. One that nobody has collected has.
-func running(pid int) bool {
-	state, _, ok := procState(pid)
-	return ok && state != "Z"
-}
-
-// procState reads state and parent of a process, fields 3 and 4 of /proc/PID/stat, proc(5).
-func procState(pid int) (state string, parent int, ok bool) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", 0, false
-	}
-	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(f) < 2 {
-		return "", 0, false
-	}
-	parent, err = strconv.Atoi(f[1])
-	return f[0], parent, err == nil
 }
