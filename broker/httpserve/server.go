@@ -24,7 +24,7 @@ const (
 	headerTimeout = 10 * time.Second
 
 	// readTimeout bounds a request with its body, which is at most 100,000
-	// bytes: 50 kbit/s is enough. A handler that waits after reading lifts it.
+	// bytes: 50 kbit/s is enough. Waiting after that does not count.
 	readTimeout = 15 * time.Second
 
 	// writeTimeout bounds reading, waiting and writing together: readTimeout,

@@ -100,7 +100,6 @@ func (p *prober) answer(w http.ResponseWriter, r *http.Request) (*rtc.Pending, i
 	if err != nil {
 		return nil, http.StatusBadRequest
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // gathering takes a while
 	req, err := messages.DecodeProxyPollResponse(body)
 	if err != nil || req.Offer == "" {
 		return nil, http.StatusBadRequest

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"flurry/common/messages"
 )
@@ -68,9 +67,6 @@ func (b *bodyReader) read(w http.ResponseWriter, r *http.Request) (requestBody, 
 	} else if !errors.Is(err, io.EOF) {
 		return body, err
 	}
-	// The server's read timeout is for reading only: what follows is waiting,
-	// during which it watches the connection by reading from it.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return body, nil
 }
 
