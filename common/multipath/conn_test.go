@@ -333,6 +333,7 @@ func TestEarliest(t *testing.T) {
 		{"not the stalled", []pi{{Stalled: time.Second}, {Queued: 100000}}, 1},
 		{"a stalled one if there is no other", []pi{{Stalled: time.Second}}, 0},
 		{"the next best if the best is full", []pi{{Waiting: pathQueue, DrainRate: 1e6}, {Queued: 50000, DrainRate: 1e6}}, 1},
+		{"turn about where it is all the same", []pi{{LastSent: time.Unix(2, 0)}, {LastSent: time.Unix(1, 0)}, {LastSent: time.Unix(3, 0)}}, 1},
 		{"wait rather than be much too late", []pi{{Waiting: pathQueue, DrainRate: 1e7}, {Queued: 100000, DrainRate: 1e4}}, -1},
 	} {
 		if got := (Earliest{}).Pick(1400, c.paths, time.Time{}); got != c.want {

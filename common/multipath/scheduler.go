@@ -45,6 +45,12 @@ const (
 	// slack is how much later than on the best path a packet may arrive
 	// before it is better to let it wait for the best one.
 	slack = 50 * time.Millisecond
+
+	// alike is a difference in arrival that does not matter. An idle session's
+	// keepalives then use all its paths in turn, which a deployed proxy needs:
+	// it closes a path that brings the client nothing for 30 s (spec section
+	// 8.2).
+	alike = time.Millisecond
 )
 
 // Earliest is the default Scheduler. It sends on the path that will deliver the
@@ -71,7 +77,7 @@ func (Earliest) Pick(size int, paths []PathInfo, _ time.Time) int {
 		if best < 0 || at < bestAt {
 			best, bestAt = i, at
 		}
-		if p.Waiting < pathQueue && (open < 0 || at < openAt) {
+		if p.Waiting < pathQueue && (open < 0 || sooner(p, at, &paths[open], openAt)) {
 			open, openAt = i, at
 		}
 	}
@@ -79,6 +85,15 @@ func (Earliest) Pick(size int, paths []PathInfo, _ time.Time) int {
 		return -1
 	}
 	return open
+}
+
+// sooner reports whether a packet should go on p rather than q, given when it
+// would arrive. Where that is all the same, the paths take turns.
+func sooner(p *PathInfo, at time.Duration, q *PathInfo, other time.Duration) bool {
+	if d := at - other; d < -alike || d > alike {
+		return d < 0
+	}
+	return p.LastSent.Before(q.LastSent)
 }
 
 // arrival estimates how long a packet sent now takes to the proxy.
