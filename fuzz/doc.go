@@ -31,7 +31,7 @@
 //
 // and beside the code, run with that directory in place of ./fuzz:
 //
-//	client                   FuzzSOCKS FuzzClientArgs FuzzClientFlags
+//	client                   FuzzSOCKS FuzzSOCKSArgs FuzzClientFlags
 //	common/multipath         FuzzSegments
 //	proxy/snowproxy          FuzzRelayURL
 //	server                   FuzzTransportOptions
