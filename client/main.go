@@ -138,7 +138,7 @@ func serve(ctx context.Context, o options, methods []string, log *slog.Logger) {
 	var accepting sync.WaitGroup
 	for _, name := range methods {
 		if name != transportName {
-			pt.CmethodError(name, "no such method")
+			pt.CmethodError(oneLine(name), "no such method")
 			continue
 		}
 		ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -22,6 +22,16 @@ type poolPath interface {
 // errReplaced ends a path that is in order and one too many.
 var errReplaced = errors.New("replaced by another path")
 
+// A poolConfig is what a pool is given for life.
+type poolConfig struct {
+	max    int
+	dial   func(ctx context.Context) (poolPath, error) // one attempt, start to attached path
+	lost   func(err error)                             // a path that was wanted has ended
+	count  func(delta float64)                         // one path more or less
+	jitter func() float64                              // uniform in [0, 1)
+	log    *slog.Logger
+}
+
 // A pool keeps a session's paths alive: it dials while fewer than max are
 // healthy, asks for a replacement as soon as a path looks bad, and retires it
 // when the replacement has proved itself or the silence has lasted too long.
@@ -30,12 +40,7 @@ var errReplaced = errors.New("replaced by another path")
 // One goroutine, in Run, owns all state. What makes a path look bad is in
 // health.go, when to try again in backoff.go.
 type pool struct {
-	// Fixed after construction.
-	max    int
-	dial   func(ctx context.Context) (poolPath, error) // one attempt, start to attached path
-	lost   func(err error)                             // a path that was wanted has ended
-	jitter func() float64                              // uniform in [0, 1)
-	log    *slog.Logger
+	poolConfig
 
 	// Atomic. Written by setWanted, which then pokes.
 	wanted atomic.Bool
@@ -60,15 +65,16 @@ type pool struct {
 type dialResult struct {
 	path    poolPath // nil on failure
 	err     error
+	gaveUp  bool // we ended it ourselves
 	started time.Time
 }
 
-func newPool(max int, dial func(context.Context) (poolPath, error), lost func(error), jitter func() float64, log *slog.Logger) *pool {
+func newPool(c poolConfig) *pool {
 	return &pool{
-		max: max, dial: dial, lost: lost, jitter: jitter, log: log,
-		poke:    make(chan struct{}, 1),
-		results: make(chan dialResult, max+1), // so a dial never waits to report
-		ended:   make(chan *member),
+		poolConfig: c,
+		poke:       make(chan struct{}, 1),
+		results:    make(chan dialResult, c.max+1), // so a dial never waits to report
+		ended:      make(chan *member),
 	}
 }
 
@@ -170,7 +176,7 @@ func (p *pool) fill(ctx context.Context) time.Duration {
 		dialCtx := p.dialCtx
 		p.tasks.Go(func() {
 			path, err := p.dial(dialCtx)
-			p.results <- dialResult{path, err, now}
+			p.results <- dialResult{path, err, dialCtx.Err() != nil, now}
 		})
 	}
 	return 0
@@ -184,15 +190,17 @@ func (p *pool) dialed(ctx context.Context, r dialResult) {
 		p.everUp.Store(true)
 		m := newMember(r.path, time.Now(), p.totalIn)
 		p.members = append(p.members, m)
+		p.count(1)
 		p.tasks.Go(func() {
 			<-m.path.Done()
+			p.count(-1)
 			select {
 			case p.ended <- m:
 			case <-ctx.Done():
 			}
 		})
-	case p.dialCtx == nil:
-		// We gave it up ourselves; that says nothing about proxies.
+	case r.gaveUp:
+		// That says nothing about proxies.
 	default:
 		p.backoff.failed(time.Now(), r.started, p.jitter)
 	}

@@ -82,16 +82,28 @@ type poolTest struct {
 	open    int             // attempts under way
 	most    int             // most carriers there ever were, those under way included
 	lost    []error
+	counted int                                    // paths there are, as the pool counts them
 	attempt func(ctx context.Context, n int) error // nil: every attempt succeeds at once
 }
 
 func newPoolTest(t *testing.T, max int) *poolTest {
 	pt := &poolTest{t: t, start: time.Now()}
-	pt.pool = newPool(max, pt.dial, func(err error) {
-		pt.mu.Lock()
-		defer pt.mu.Unlock()
-		pt.lost = append(pt.lost, err)
-	}, func() float64 { return 0.5 }, safelog.Discard())
+	pt.pool = newPool(poolConfig{
+		max:  max,
+		dial: pt.dial,
+		lost: func(err error) {
+			pt.mu.Lock()
+			defer pt.mu.Unlock()
+			pt.lost = append(pt.lost, err)
+		},
+		count: func(delta float64) {
+			pt.mu.Lock()
+			defer pt.mu.Unlock()
+			pt.counted += int(delta)
+		},
+		jitter: func() float64 { return 0.5 },
+		log:    safelog.Discard(),
+	})
 	return pt
 }
 
@@ -106,6 +118,9 @@ func (pt *poolTest) run() {
 	pt.stop = func() {
 		cancel()
 		<-done
+		if pt.counted != 0 {
+			pt.t.Errorf("%d paths left, as the pool counts them", pt.counted)
+		}
 		for i, p := range pt.paths {
 			if !p.ended() {
 				pt.t.Errorf("path %d is open after Run", i)
@@ -325,115 +340,6 @@ func TestPoolProbesOneAtATimeWhileFailing(t *testing.T) {
 	})
 }
 
-func TestPoolSeeksAReplacementForASuspect(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, pt *poolTest) {
-		pt.run()
-		old := pt.path(0)
-		pt.pass(time.Minute, func() { old.hear(100); old.send() })
-		pt.wantDials(1)
-		pt.pass(suspectAfter+2*time.Second, old.send) // unanswered
-		pt.wantDials(2)
-		fresh := pt.path(1)
-		if old.ended() {
-			t.Fatal("the suspect was retired before its replacement had proved itself")
-		}
-		fresh.hear(100)
-		pt.pass(checkInterval)
-		if !old.ended() || fresh.ended() {
-			t.Fatalf("old ended: %v, fresh ended: %v", old.ended(), fresh.ended())
-		}
-		if len(pt.lost) != 1 || pt.lost[0] != ErrStale {
-			t.Errorf("told of %v, want %v", pt.lost, ErrStale)
-		}
-		pt.wantDials(2)
-	})
-}
-
-func TestPoolSuspectsWhatMultipathSuspects(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, pt *poolTest) {
-		pt.run()
-		p := pt.path(0)
-		p.hear(1)
-		p.mu.Lock()
-		p.info.Suspect = true
-		p.mu.Unlock()
-		pt.pass(2 * checkInterval)
-		pt.wantDials(2)
-	})
-}
-
-func TestPoolKeepsAPathThatRecovers(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, pt *poolTest) {
-		pt.attempt = func(ctx context.Context, n int) error {
-			if n == 0 {
-				return nil
-			}
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		pt.run()
-		p := pt.path(0)
-		pt.pass(time.Minute, func() { p.hear(100); p.send() })
-		pt.pass(suspectAfter+2*time.Second, p.send)
-		pt.wantDials(2)
-		pt.pass(time.Minute, func() { p.hear(100); p.send() })
-		pt.wantDials(2)
-		if p.ended() {
-			t.Error("a path that was heard again was retired")
-		}
-	})
-}
-
-// An idle session is silent between keepalives, and acknowledges what it hears.
-func TestPoolLeavesQuietPathsAlone(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, pt *poolTest) {
-		pt.run()
-		p := pt.path(0)
-		for range 30 {
-			p.hear(32)
-			p.send()
-			pt.pass(10 * time.Second)
-		}
-		pt.wantDials(1)
-	})
-}
-
-func TestPoolGivesUpASilentPath(t *testing.T) {
-	bubble(t, 1, func(t *testing.T, pt *poolTest) {
-		pt.run()
-		p := pt.path(0)
-		pt.pass(time.Minute, func() { p.hear(100) })
-		pt.pass(staleAfter - time.Second)
-		pt.wantDials(1)
-		pt.pass(2 * time.Second)
-		pt.wantDials(2)
-		if !p.ended() {
-			t.Error("a path silent for staleAfter is still open")
-		}
-	})
-}
-
-func TestPoolJudgesAPathByItsSiblings(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		rate int64 // bytes the sibling hears each 100 ms
-		gone bool
-	}{{"little", 10, false}, {"much", 10000, true}} {
-		t.Run(c.name, func(t *testing.T) {
-			bubble(t, 2, func(t *testing.T, pt *poolTest) {
-				pt.run()
-				quiet, busy := pt.path(0), pt.path(1)
-				quiet.hear(1)
-				pt.pass(time.Second)
-				pt.pass(staleAfter+5*time.Second, func() { busy.hear(c.rate); busy.send() })
-				if quiet.ended() != c.gone {
-					t.Errorf("the quiet path ended: %v, want %v", quiet.ended(), c.gone)
-				}
-			})
-		})
-	}
-}
-
 func TestPoolDoesNotSpinOnUselessProxies(t *testing.T) {
 	bubble(t, 1, func(t *testing.T, pt *poolTest) {
 		pt.run()
@@ -481,6 +387,27 @@ func TestPoolDialsNothingWhileUnwanted(t *testing.T) {
 		pt.path(0).end(errNoProxy)
 		pt.pass(time.Minute)
 		pt.wantDials(2)
+	})
+}
+
+func TestPoolComesBackWhileADialIsBeingGivenUp(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.attempt = func(ctx context.Context, n int) error {
+			if n > 0 {
+				return nil
+			}
+			<-ctx.Done()
+			time.Sleep(time.Second) // it takes a while to let go
+			return ctx.Err()
+		}
+		pt.run()
+		pt.pool.setWanted(false)
+		synctest.Wait()
+		pt.pool.setWanted(true)
+		pt.pass(900 * time.Millisecond)
+		pt.wantDials(1)
+		pt.pass(100 * time.Millisecond)
+		pt.wantDials(2) // at once: giving up is no failure
 	})
 }
 

@@ -68,7 +68,14 @@ func newSession(t *Transport) (*session, error) {
 		return nil, err
 	}
 	s.tunnel = tunnel
-	s.pool = newPool(t.cfg.Max, s.dialPath, t.cfg.Trace.retrying, rand.Float64, t.log)
+	s.pool = newPool(poolConfig{
+		max:    t.cfg.Max,
+		dial:   s.dialPath,
+		lost:   t.cfg.Trace.retrying,
+		count:  t.metrics.paths.Add,
+		jitter: rand.Float64,
+		log:    t.log,
+	})
 	t.metrics.sessions.Inc()
 	return s, nil
 }

@@ -11,14 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"flurry/common/carrier"
-	"flurry/common/carrier/rtc"
 	"flurry/common/messages"
-	"flurry/common/sdp"
 	"flurry/common/vectors"
 )
 
@@ -265,108 +260,6 @@ func TestDialNeedsNoProxy(t *testing.T) {
 	}
 }
 
-type dialerFunc func(context.Context, SignalFunc) (carrier.Conn, error)
-
-func (f dialerFunc) DialCarrier(ctx context.Context, signal SignalFunc) (carrier.Conn, error) {
-	return f(ctx, signal)
-}
-
-// signalOnly is a dialer that gets an answer and then fails.
-func signalOnly(err error) dialerFunc {
-	return func(ctx context.Context, signal SignalFunc) (carrier.Conn, error) {
-		offer := sdp.Description{Type: "offer", SDP: "v=0\r\n"}.String()
-		if _, err := signal(ctx, offer); err != nil {
-			return nil, err
-		}
-		return nil, err
-	}
-}
-
-func TestTraceTellsEachStage(t *testing.T) {
-	boom := errors.New("boom")
-	refuse := replier(func(string) (string, error) { return `{"error":"no"}`, nil })
-	for _, c := range []struct {
-		name       string
-		rendezvous Rendezvous
-		dialer     CarrierDialer
-		want       []string
-	}{
-		{"no offer", always, dialerFunc(func(context.Context, SignalFunc) (carrier.Conn, error) { return nil, boom }), []string{"offer failed: boom"}},
-		{"no answer", refuse, signalOnly(nil), []string{"offer", "broker failed: no"}},
-		{"no channel", always, signalOnly(rtc.ErrOpenTimeout), []string{"offer", "answer", "retrying: timeout waiting for DataChannel.OnOpen"}},
-		{"success", always, newBridge(t), []string{"offer", "answer", "connected"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			var got []string
-			tell := func(s string) { got = append(got, s) }
-			tr := newTestTransport(t, Config{Rendezvous: c.rendezvous, Dialer: c.dialer, Trace: &Trace{
-				OfferCreated:     func() { tell("offer") },
-				OfferFailed:      func(err error) { tell("offer failed: " + err.Error()) },
-				RendezvousDone:   func() { tell("answer") },
-				RendezvousFailed: func(err error) { tell("broker failed: " + err.Error()) },
-				Connected:        func() { tell("connected") },
-				Retrying:         func(err error) { tell("retrying: " + err.Error()) },
-			}})
-			if conn, err := tr.connect(t.Context()); err == nil {
-				conn.Close()
-			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("got %q, want %q", got, c.want)
-			}
-		})
-	}
-}
-
-func TestGivenUpAttemptIsNoFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		told := func(err error) { t.Errorf("told of %v", err) }
-		tr, err := New(Config{Rendezvous: waiter{}, Dialer: signalOnly(nil),
-			Trace: &Trace{OfferFailed: told, RendezvousFailed: told, Retrying: told}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var attempt sync.WaitGroup
-		attempt.Go(func() {
-			if _, err := tr.connect(ctx); !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
-		})
-		synctest.Wait()
-		cancel()
-		attempt.Wait()
-	})
-}
-
-// The kind of NAT that each request states, as the outcomes come in.
-func TestNATClaims(t *testing.T) {
-	var sent []messages.NATType
-	tr := newTestTransport(t, Config{
-		Rendezvous: replier(func(request string) (string, error) {
-			r, err := messages.DecodeClientPollRequest([]byte(request))
-			sent = append(sent, r.NAT)
-			return `{"answer":"answer"}`, err
-		}),
-		Dialer:     signalOnly(errors.New("bad answer")),
-		ICEServers: []string{"stun:127.0.0.1:1"},
-	})
-	tr.connect(t.Context()) // unknown, so it claims; the failure is not the NAT's
-	tr.dialer = signalOnly(rtc.ErrOpenTimeout)
-	tr.connect(t.Context()) // claims again; now the claim is to blame
-	tr.connect(t.Context()) // honest
-	tr.probe = func(context.Context, []string) (messages.NATType, error) { return "", errors.New("no server") }
-	tr.learnNAT(t.Context())
-	tr.connect(t.Context())
-	tr.probe = func(context.Context, []string) (messages.NATType, error) { return messages.NATRestricted, nil }
-	tr.learnNAT(t.Context())
-	tr.connect(t.Context())
-	want := []messages.NATType{messages.NATUnrestricted, messages.NATUnrestricted,
-		messages.NATUnknown, messages.NATUnknown, messages.NATRestricted}
-	if !slices.Equal(sent, want) {
-		t.Errorf("sent %q, want %q", sent, want)
-	}
-}
-
 func TestNATIsProbedOnce(t *testing.T) {
 	b := newBridge(t)
 	tr := newTestTransport(t, Config{Rendezvous: always, Dialer: b, ICEServers: []string{"stun:127.0.0.1:1"}})
@@ -401,28 +294,4 @@ func TestValidateReportsEveryFault(t *testing.T) {
 			t.Errorf("%q does not name %s", err, field)
 		}
 	}
-}
-
-func TestMetrics(t *testing.T) {
-	r := prometheus.NewPedanticRegistry()
-	refuse := replier(func(string) (string, error) { return `{"error":"` + messages.ErrTextNoProxies + `"}`, nil })
-	for range 2 { // two Transports share a registry
-		tr := newTestTransport(t, Config{Rendezvous: refuse, Dialer: signalOnly(nil), Registerer: r})
-		tr.connect(t.Context())
-	}
-	families, err := r.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() != "snowflake_client_rendezvous_total" {
-			continue
-		}
-		m := f.GetMetric()[0]
-		if m.GetLabel()[0].GetValue() != resultNoProxies || m.GetCounter().GetValue() != 2 {
-			t.Errorf("got %v", m)
-		}
-		return
-	}
-	t.Error("no rendezvous counted")
 }

@@ -1,0 +1,116 @@
+package snowclient
+
+import (
+	"context"
+	"testing"
+	"time"
+)
+
+func TestPoolSeeksAReplacementForASuspect(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.run()
+		old := pt.path(0)
+		pt.pass(time.Minute, func() { old.hear(100); old.send() })
+		pt.wantDials(1)
+		pt.pass(suspectAfter+2*time.Second, old.send) // unanswered
+		pt.wantDials(2)
+		fresh := pt.path(1)
+		if old.ended() {
+			t.Fatal("the suspect was retired before its replacement had proved itself")
+		}
+		fresh.hear(100)
+		pt.pass(checkInterval)
+		if !old.ended() || fresh.ended() {
+			t.Fatalf("old ended: %v, fresh ended: %v", old.ended(), fresh.ended())
+		}
+		if len(pt.lost) != 1 || pt.lost[0] != ErrStale {
+			t.Errorf("told of %v, want %v", pt.lost, ErrStale)
+		}
+		pt.wantDials(2)
+	})
+}
+
+func TestPoolSuspectsWhatMultipathSuspects(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.run()
+		p := pt.path(0)
+		p.hear(1)
+		p.mu.Lock()
+		p.info.Suspect = true
+		p.mu.Unlock()
+		pt.pass(2 * checkInterval)
+		pt.wantDials(2)
+	})
+}
+
+func TestPoolKeepsAPathThatRecovers(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.attempt = func(ctx context.Context, n int) error {
+			if n == 0 {
+				return nil
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		pt.run()
+		p := pt.path(0)
+		pt.pass(time.Minute, func() { p.hear(100); p.send() })
+		pt.pass(suspectAfter+2*time.Second, p.send)
+		pt.wantDials(2)
+		pt.pass(time.Minute, func() { p.hear(100); p.send() })
+		pt.wantDials(2)
+		if p.ended() {
+			t.Error("a path that was heard again was retired")
+		}
+	})
+}
+
+// An idle session is silent between keepalives, and acknowledges what it hears.
+func TestPoolLeavesQuietPathsAlone(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.run()
+		p := pt.path(0)
+		for range 30 {
+			p.hear(32)
+			p.send()
+			pt.pass(10 * time.Second)
+		}
+		pt.wantDials(1)
+	})
+}
+
+func TestPoolGivesUpASilentPath(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.run()
+		p := pt.path(0)
+		pt.pass(time.Minute, func() { p.hear(100) })
+		pt.pass(staleAfter - time.Second)
+		pt.wantDials(1)
+		pt.pass(2 * time.Second)
+		pt.wantDials(2)
+		if !p.ended() {
+			t.Error("a path silent for staleAfter is still open")
+		}
+	})
+}
+
+func TestPoolJudgesAPathByItsSiblings(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		rate int64 // bytes the sibling hears each 100 ms
+		gone bool
+	}{{"little", 10, false}, {"much", 10000, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, 2, func(t *testing.T, pt *poolTest) {
+				pt.run()
+				quiet, busy := pt.path(0), pt.path(1)
+				quiet.hear(1)
+				pt.pass(time.Second)
+				pt.pass(staleAfter+5*time.Second, func() { busy.hear(c.rate); busy.send() })
+				if quiet.ended() != c.gone {
+					t.Errorf("the quiet path ended: %v, want %v", quiet.ended(), c.gone)
+				}
+			})
+		})
+	}
+}
