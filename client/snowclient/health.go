@@ -42,6 +42,7 @@ type member struct {
 	mark      int64     // pool's total when this path was last heard
 
 	unanswered time.Time // since when sent data goes unanswered; zero if none does
+	leftOut    time.Time // since when the siblings' share is large; zero if it is not
 	suspect    bool      // looks bad; until it is heard again
 	wobbled    bool      // has been suspect at some time
 }
@@ -60,7 +61,7 @@ func (p *pool) check(now time.Time) {
 	if p.dialCtx == nil {
 		// Nobody is waiting for anything, so silence means nothing.
 		for _, m := range p.members {
-			m.lastHeard, m.unanswered = now, time.Time{}
+			m.lastHeard, m.unanswered, m.leftOut = now, time.Time{}, time.Time{}
 		}
 		return
 	}
@@ -84,7 +85,7 @@ func (p *pool) listen(m *member, now time.Time) {
 		m.heard = true
 		m.lastHeard = now
 		m.mark = p.totalIn
-		m.unanswered = time.Time{}
+		m.unanswered, m.leftOut = time.Time{}, time.Time{}
 		m.suspect = false
 		p.backoff.heard()
 	} else if m.unanswered.IsZero() && info.LastSent.Sub(m.lastHeard) > ackDelay {
@@ -99,11 +100,20 @@ func (p *pool) listen(m *member, now time.Time) {
 // judge decides whether m is suspect, and reports whether it is dead.
 func (p *pool) judge(m *member, now time.Time) (dead bool) {
 	silent := now.Sub(m.lastHeard)
-	siblings := p.totalIn - m.mark // what the others heard since m last did
 	limit := staleAfter
-	if siblings > 0 && siblings < siblingShare*int64(len(p.members)) {
+	switch siblings := p.totalIn - m.mark; { // what the others heard since m last did
+	case siblings == 0:
+		// Nobody has heard anything: m answers for itself.
+	case siblings < siblingShare*int64(len(p.members)):
 		limit = staleShared // too little to tell being left out from chance
-	} else if !m.unanswered.IsZero() && now.Sub(m.unanswered) >= suspectAfter {
+	case m.leftOut.IsZero():
+		m.leftOut = now
+		fallthrough
+	default:
+		// However long it was quiet before, only now is it strange.
+		silent = now.Sub(m.leftOut)
+	}
+	if limit == staleAfter && silent >= suspectAfter && !m.unanswered.IsZero() && now.Sub(m.unanswered) >= suspectAfter {
 		m.suspect = true
 	}
 	if m.suspect && !m.wobbled {

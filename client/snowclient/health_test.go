@@ -114,3 +114,19 @@ func TestPoolJudgesAPathByItsSiblings(t *testing.T) {
 		})
 	}
 }
+
+// A burst after a quiet time reaches some paths before others.
+func TestPoolForgetsTheSilenceOfQuietTimes(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, pt *poolTest) {
+		pt.run()
+		quiet, busy := pt.path(0), pt.path(1)
+		quiet.hear(1)
+		pt.pass(time.Second)
+		pt.pass(staleAfter+10*time.Second, func() { busy.hear(10); busy.send(); quiet.send() })
+		pt.pass(suspectAfter-time.Second, func() { busy.hear(100_000); quiet.send() })
+		pt.wantDials(2)
+		if quiet.ended() {
+			t.Error("a path was retired for having been quiet when all were")
+		}
+	})
+}
