@@ -28,24 +28,30 @@ func IsLocal(a netip.Addr) bool {
 
 // StripLocal returns text without its host candidates that have a local
 // address. Candidates of other types, those with a name for an address, and
-// lines that are not candidates at all stay. Text that is not a session
-// description is returned as it is.
+// lines that are not candidates at all stay. Text that has nothing to strip, or
+// is not a session description, is returned as it is.
 func StripLocal(text string) string {
 	var session sdp.SessionDescription
 	if err := session.UnmarshalString(text); err != nil {
 		return text
 	}
+	stripped := false
 	for _, m := range session.MediaDescriptions {
 		m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool {
 			c, ok := readCandidate(a)
-			return ok && c.kind == hostCandidate && c.addr.IsValid() && IsLocal(c.addr)
+			strip := ok && c.kind == hostCandidate && c.addr.IsValid() && IsLocal(c.addr)
+			stripped = stripped || strip
+			return strip
 		})
 	}
-	stripped, err := session.Marshal()
+	if !stripped {
+		return text
+	}
+	rest, err := session.Marshal()
 	if err != nil {
 		return text
 	}
-	return string(stripped)
+	return string(rest)
 }
 
 // CandidateAddrs returns the literal addresses of the candidates in text, the

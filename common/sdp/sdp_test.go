@@ -36,6 +36,7 @@ func TestCandidateAddrsOrder(t *testing.T) {
 // Lines that are nearly candidates count as none, and stay.
 func TestMalformedCandidates(t *testing.T) {
 	for _, line := range []string{
+		"a=candidate:",
 		"a=candidate:1 1 udp 1 10.0.0.1 9 typ",
 		"a=candidate:1 1 udp 1 10.0.0.1 9 type host",
 		"a=candidate:1 1 udp 1 10.0.0.1 9 typ other",
@@ -53,6 +54,14 @@ func TestMalformedCandidates(t *testing.T) {
 		}
 		if got := sdp.CandidateAddrs(text); len(got) != 0 {
 			t.Errorf("%q: addresses %v", line, got)
+		}
+	}
+}
+
+func TestStripLocalNothingToStrip(t *testing.T) {
+	for _, text := range []string{"", "v=0\n", head, strings.ReplaceAll(offer("c=IN IP4 0.0.0.0"), "\r\n", "\n")} {
+		if got := sdp.StripLocal(text); got != text {
+			t.Errorf("%q became %q", text, got)
 		}
 	}
 }
