@@ -43,18 +43,29 @@ func (c *certFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 // acmeTimeout bounds each request to the certificate authority.
 const acmeTimeout = 60 * time.Second
 
+// authority is an ACME certificate authority.
+type authority struct {
+	directory     string // URL
+	challengePort string // where it looks for HTTP-01 challenges
+}
+
+// letsEncrypt is the authority in use. Port 80 is RFC 8555's, section 8.3.
+func letsEncrypt() authority {
+	return authority{directory: autocert.DefaultACMEDirectory, challengePort: "80"}
+}
+
 // newACMEManager gets and keeps certificates for the host names of o.
-func newACMEManager(o Options) *autocert.Manager {
+func newACMEManager(o Options, ca authority) *autocert.Manager {
 	return &autocert.Manager{
 		Prompt:     autocert.AcceptTOS,
 		Cache:      autocert.DirCache(o.ACMECertCache),
 		HostPolicy: autocert.HostWhitelist(o.hostnames()...),
 		Email:      o.ACMEEmail,
 		Client: &acme.Client{
-			DirectoryURL: autocert.DefaultACMEDirectory,
+			DirectoryURL: ca.directory,
 			HTTPClient: &http.Client{
 				Timeout:   acmeTimeout,
-				Transport: &http.Transport{Proxy: http.ProxyFromEnvironment},
+				Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, IdleConnTimeout: acmeTimeout},
 			},
 		},
 	}

@@ -65,18 +65,18 @@ type Server struct {
 	challengesAddr net.Listener
 }
 
-// challengePort is where an ACME authority looks for HTTP-01 challenges (RFC
-// 8555, section 8.3).
-const challengePort = "80"
-
 // Listen binds the address, and with ACME port 80 of the same host. From then
 // on connections are accepted by the system; Serve must follow, or Close.
 func Listen(o Options, h http.Handler, log *slog.Logger) (*Server, error) {
+	return listen(o, h, log, letsEncrypt())
+}
+
+func listen(o Options, h http.Handler, log *slog.Logger, ca authority) (*Server, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{opts: o, log: log, http: newHTTPServer(h, log)}
-	if err := s.setUpTLS(challengePort); err != nil {
+	if err := s.setUpTLS(ca); err != nil {
 		return nil, err
 	}
 	ln, err := net.Listen("tcp", o.Addr)
@@ -106,7 +106,7 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // setUpTLS prepares what the options ask for.
-func (s *Server) setUpTLS(challengePort string) error {
+func (s *Server) setUpTLS(ca authority) error {
 	switch {
 	case s.opts.DisableTLS:
 		return nil
@@ -123,10 +123,10 @@ func (s *Server) setUpTLS(challengePort string) error {
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	manager := newACMEManager(s.opts)
+	manager := newACMEManager(s.opts, ca)
 	s.http.TLSConfig = manager.TLSConfig()
 	s.http.TLSConfig.MinVersion = tls.VersionTLS12
-	s.challengesAddr, err = net.Listen("tcp", net.JoinHostPort(host, challengePort))
+	s.challengesAddr, err = net.Listen("tcp", net.JoinHostPort(host, ca.challengePort))
 	if err != nil {
 		return fmt.Errorf("listen for ACME challenges: %w", err)
 	}

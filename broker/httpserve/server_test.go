@@ -148,67 +148,6 @@ func TestCertificateFiles(t *testing.T) {
 	}
 }
 
-// TestACME holds what can be held without an authority: the challenge
-// responder redirects, and a name that is not ours gets no certificate.
-func TestACME(t *testing.T) {
-	o := Options{Addr: "127.0.0.1:0", ACMEHostnames: "a.example, b.example", ACMECertCache: t.TempDir()}
-	s := &Server{opts: o, log: safelog.Discard(), http: newHTTPServer(http.HandlerFunc(hello), safelog.Discard())}
-	if err := s.setUpTLS("0"); err != nil {
-		t.Fatal(err)
-	}
-	var err error
-	if s.ln, err = net.Listen("tcp", o.Addr); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() { done <- s.Serve(ctx, func() {}) }()
-	client := &http.Client{
-		Transport:     &http.Transport{},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	req, err := http.NewRequest(http.MethodGet, "http://"+s.challengesAddr.Addr().String()+"/x", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Host = "a.example"
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp.Body.Close()
-	if got := resp.Header.Get("Location"); got != "https://a.example/x" {
-		t.Errorf("redirected to %q", got)
-	}
-	c, err := tls.Dial("tcp", s.ln.Addr().String(), &tls.Config{ServerName: "evil.example", InsecureSkipVerify: true})
-	if err == nil {
-		c.Close()
-		t.Error("a name that is not ours got a certificate")
-	}
-	client.CloseIdleConnections()
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
-}
-
-// TestACMENeedsItsPort: without the responder there would be no certificate.
-func TestACMENeedsItsPort(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	s := &Server{
-		opts: Options{Addr: "127.0.0.1:0", ACMEHostnames: "a.example", ACMECertCache: t.TempDir()},
-		log:  safelog.Discard(), http: newHTTPServer(nil, safelog.Discard()),
-	}
-	if err := s.setUpTLS(port); err == nil {
-		t.Error("the challenge port is taken and nobody noticed")
-	}
-}
-
 // TestShutdownLetsRepliesFinish: at the end handlers hear of it, and what they
 // reply arrives.
 func TestShutdownLetsRepliesFinish(t *testing.T) {
