@@ -299,7 +299,7 @@ func TestFrontPassedOver(t *testing.T) {
 				good := f.add(t, "good.example", nil)
 				config := f.config("bad.example", "good.example")
 				config.Hello = hello
-				config.Timeout, config.DialTimeout = 2*time.Second, 500*time.Millisecond
+				config.Timeout, config.DialTimeout = 3*time.Second, time.Second
 				h := newHTTP(t, config)
 				h.report("good.example", true) // so that the bad one comes first
 				reply, err := h.Exchange(t.Context(), []byte("offer"))

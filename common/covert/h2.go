@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -39,7 +40,7 @@ type h2Conn struct {
 	conn      net.Conn
 	profile   *profile
 	requests  chan *h2Stream
-	notices   chan h2Notice
+	noticed   chan struct{} // there are notices; holds one
 	frames    chan h2Frame  // from the read goroutine
 	handled   chan struct{} // to the read goroutine: the frame is done with
 	closing   chan struct{} // closed by close
@@ -58,10 +59,13 @@ type h2Conn struct {
 	unreturned  int64 // bytes received on the connection and not yet credited
 	gotSettings bool
 
+	received atomic.Int64 // frames so far
+
 	mu       sync.Mutex
-	active   int // requests that hold a reservation
-	most     int // the peer's limit of them
-	sent     int // requests so far
+	notices  []h2Notice // for the loop
+	active   int        // requests that hold a reservation
+	most     int        // the peer's limit of them
+	sent     int        // requests so far
 	draining bool
 	err      error
 	since    time.Time
@@ -89,7 +93,7 @@ func newH2Conn(t *Transport, h *host, conn net.Conn) *h2Conn {
 		conn:       conn,
 		profile:    &t.hello.profile,
 		requests:   make(chan *h2Stream),
-		notices:    make(chan h2Notice),
+		noticed:    make(chan struct{}, 1),
 		frames:     make(chan h2Frame),
 		handled:    make(chan struct{}),
 		closing:    make(chan struct{}),
@@ -208,7 +212,6 @@ func (c *h2Conn) roundTrip(ctx context.Context, o *outgoing) (*http.Response, er
 	case <-s.answered:
 	case <-ctx.Done():
 		s.abandon(context.Cause(ctx))
-		<-s.answered // the loop or abandon has answered
 	}
 	if s.err != nil {
 		return nil, s.err
@@ -229,8 +232,10 @@ func (c *h2Conn) loop() {
 		select {
 		case s := <-c.requests:
 			c.start(s)
-		case n := <-c.notices:
-			c.notice(n)
+		case <-c.noticed:
+			for _, n := range c.takeNotices() {
+				c.notice(n)
+			}
 		case f := <-c.frames:
 			c.receive(f)
 			c.handled <- struct{}{}
@@ -339,6 +344,26 @@ func (c *h2Conn) sendBody(s *h2Stream) {
 		c.sendWindow -= n
 		c.check(c.framer.WriteData(s.id, len(s.unsent) == 0, piece))
 	}
+}
+
+// notify leaves a notice for the loop. It never waits: the loop may be held up by
+// a peer that does not read.
+func (c *h2Conn) notify(n h2Notice) {
+	c.mu.Lock()
+	c.notices = append(c.notices, n)
+	c.mu.Unlock()
+	select {
+	case c.noticed <- struct{}{}:
+	default: // the loop has yet to look
+	}
+}
+
+func (c *h2Conn) takeNotices() []h2Notice {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	notices := c.notices
+	c.notices = nil
+	return notices
 }
 
 // notice serves the reader of a reply's body.

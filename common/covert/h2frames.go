@@ -19,6 +19,7 @@ func (c *h2Conn) receive(f h2Frame) {
 		c.fail(http2.ErrCodeProtocol, errors.New("the server's HTTP/2 did not begin with settings"))
 		return
 	}
+	c.received.Add(1)
 	switch f := f.frame.(type) {
 	case *http2.SettingsFrame:
 		c.receiveSettings(f)

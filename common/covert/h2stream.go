@@ -22,6 +22,7 @@ type h2Stream struct {
 	request *outgoing
 	again   bool // the connection had carried another request before
 	body    *h2Body
+	before  int64 // frames the connection had received
 
 	// owned by the connection's loop
 	id         uint32
@@ -40,6 +41,7 @@ type h2Stream struct {
 func newH2Stream(c *h2Conn, ctx context.Context, o *outgoing, again bool) *h2Stream {
 	s := &h2Stream{conn: c, ctx: ctx, request: o, again: again, unsent: o.body, answered: make(chan struct{})}
 	s.recvWindow = s.window()
+	s.before = c.received.Load()
 	s.body = &h2Body{stream: s, ready: make(chan struct{}, 1)}
 	return s
 }
@@ -75,22 +77,22 @@ func (s *h2Stream) fail(err error) {
 	if s.again && !s.touched && !errors.Is(err, errStale) && s.ctx.Err() == nil {
 		err = fmt.Errorf("%w: %w", errStale, err)
 	}
-	if s.answer(nil, err) {
-		s.body.release()
-		return
+	s.body.release()
+	if !s.answer(nil, err) {
+		s.body.end(err)
 	}
-	s.body.end(err)
 }
 
-// abandon tells the loop that nobody waits for the stream any more.
+// abandon gives the stream up from the side of its user.
 func (s *h2Stream) abandon(err error) {
-	select {
-	case s.conn.notices <- h2Notice{stream: s, abandon: true}:
-	case <-s.conn.ended:
+	s.conn.notify(h2Notice{stream: s, abandon: true})
+	if errors.Is(s.ctx.Err(), context.DeadlineExceeded) && s.conn.received.Load() == s.before {
+		// The peer was silent all the time. The network under a kept connection
+		// may have changed: the next request gets a new one.
+		s.conn.drain()
 	}
-	if s.answer(nil, err) {
-		s.body.release()
-	}
+	s.body.release()
+	s.answer(nil, err)
 }
 
 // takeHead takes a block of headers: an interim reply, the reply, or trailers.
@@ -161,8 +163,10 @@ func (b *h2Body) write(p []byte) {
 	b.wake()
 }
 
-// end sets how the body ends; nil is a complete one.
+// end sets how the body ends; nil is a complete one. The room on the connection
+// is free before the reader learns of the end.
 func (b *h2Body) end(err error) {
+	b.release()
 	if err == nil {
 		err = io.EOF
 	}
@@ -172,7 +176,6 @@ func (b *h2Body) end(err error) {
 	}
 	b.mu.Unlock()
 	b.wake()
-	b.release()
 }
 
 func (b *h2Body) wake() {
@@ -214,10 +217,7 @@ func (b *h2Body) Read(p []byte) (int, error) {
 
 // consumed credits n bytes to the stream's window.
 func (b *h2Body) consumed(n int) {
-	select {
-	case b.stream.conn.notices <- h2Notice{stream: b.stream, consumed: n}:
-	case <-b.stream.conn.ended:
-	}
+	b.stream.conn.notify(h2Notice{stream: b.stream, consumed: n})
 }
 
 // Close may be called while a Read waits and ends it.

@@ -21,13 +21,12 @@ import (
 // A helloShape is a ClientHello without what differs between two hellos of the
 // same browser: random values, key shares and GREASE.
 type helloShape struct {
-	record, version     uint16
-	sessionID           int
-	ciphers             []uint16
-	compression         []byte
-	extensions          []uint16
-	bodies              map[uint16][]byte
-	serverName, allALPN string
+	record, version uint16
+	sessionID       int
+	ciphers         []uint16
+	compression     []byte
+	extensions      []uint16
+	bodies          map[uint16][]byte
 }
 
 // parseHello takes a hello from its TLS record.
