@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	utls "github.com/refraction-networking/utls"
@@ -16,6 +17,10 @@ import (
 // randomizedAttempts is how often a handshake with a randomized hello is tried.
 // A drawn hello can lack every cipher or curve of the peer; the next seldom does.
 const randomizedAttempts = 3
+
+// randomizedDraws is how many randomized hellos are drawn for one that is
+// coherent. About one in five is not.
+const randomizedDraws = 32
 
 // dialPlain makes a TCP connection.
 func (t *Transport) dialPlain(ctx context.Context, addr string) (net.Conn, error) {
@@ -57,17 +62,54 @@ func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (n
 		}
 		return conn, conn.ConnectionState().NegotiatedProtocol, nil
 	}
-	conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.options.RootCAs}, t.hello.id)
-	if noSNI {
-		// The name stays in the Config: the certificate is verified for it.
-		if err := conn.RemoveSNIExtension(); err != nil {
-			return nil, "", err
-		}
+	conn, err := t.imitate(raw, host, noSNI)
+	if err != nil {
+		return nil, "", err
 	}
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, "", asHandshakeError(ctx, host, err)
 	}
 	return conn, conn.ConnectionState().NegotiatedProtocol, nil
+}
+
+// imitate prepares the imitated browser's hello for raw.
+func (t *Transport) imitate(raw net.Conn, host string, noSNI bool) (*utls.UConn, error) {
+	for range randomizedDraws {
+		conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.options.RootCAs}, t.hello.id)
+		if noSNI {
+			// The name stays in the Config: the certificate is verified for it.
+			if err := conn.RemoveSNIExtension(); err != nil {
+				return nil, err
+			}
+		}
+		if !t.hello.randomized {
+			return conn, nil
+		}
+		if err := conn.BuildHandshakeState(); err != nil {
+			return nil, err
+		}
+		if coherent(conn.Extensions) {
+			return conn, nil
+		}
+	}
+	return nil, errors.New("no randomized hello was coherent")
+}
+
+// coherent reports whether the hybrid group X25519MLKEM768 is both listed and
+// has a key share, or neither. uTLS draws the two apart, but a share without the
+// listing is against RFC 8446, section 4.2.8, and a server that asks for the
+// missing share gets an error instead, as uTLS cannot make it then.
+func coherent(extensions []utls.TLSExtension) bool {
+	listed, shared := false, false
+	for _, e := range extensions {
+		switch e := e.(type) {
+		case *utls.SupportedCurvesExtension:
+			listed = slices.Contains(e.Curves, utls.X25519MLKEM768)
+		case *utls.KeyShareExtension:
+			shared = slices.ContainsFunc(e.KeyShares, func(k utls.KeyShare) bool { return k.Group == utls.X25519MLKEM768 })
+		}
+	}
+	return listed == shared
 }
 
 // ordinaryConfig configures crypto/tls. It sends the server name whenever it

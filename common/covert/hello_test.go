@@ -201,6 +201,28 @@ func TestHelloRandomized(t *testing.T) {
 	}
 }
 
+// Hardly any randomized hello fails, even with a server that prefers the hybrid
+// group and asks for its share: no connection is dialled twice.
+func TestHelloRandomizedWorksAtOnce(t *testing.T) {
+	ca := coverttest.NewCA(t)
+	cert := ca.Certificate(t, "front.example")
+	const n = 100
+	failed := 0
+	for range n {
+		s := coverttest.NewServer(t, cert, true, nil)
+		tr := newTransport(t, ca, s.Addr(), Options{Hello: "hellorandomizedalpn"})
+		if _, _, err := post(t, tr, "https://front.example/", nil); err != nil {
+			t.Fatal(err)
+		}
+		failed += len(s.Hellos()) - 1
+		_ = tr.Close()
+		s.Stop()
+	}
+	if failed > n/10 {
+		t.Errorf("%d hellos failed besides %d that worked", failed, n)
+	}
+}
+
 func sortExtensions(h *helloShape) {
 	sort.Slice(h.extensions, func(i, j int) bool { return h.extensions[i] < h.extensions[j] })
 }
