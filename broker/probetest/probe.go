@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -114,13 +115,12 @@ func (p *prober) answer(w http.ResponseWriter, r *http.Request) (*rtc.Pending, i
 	switch {
 	case err == nil:
 		return pending, http.StatusOK
-	case ctx.Err() != nil:
-		return nil, http.StatusInternalServerError
+	case errors.Is(err, rtc.ErrBadDescription):
+		return nil, http.StatusBadRequest
+	case ctx.Err() == nil: // otherwise nobody waits for the answer any more
+		p.log.Error("cannot answer an offer", "error", err)
 	}
-	// What an offer can be refused for is beyond counting, what can fail on our
-	// side is not: whoever runs us looks at the log.
-	p.log.Debug("cannot answer an offer", "error", err)
-	return nil, http.StatusBadRequest
+	return nil, http.StatusInternalServerError
 }
 
 // follow keeps our end of the connection up until the other side, which judges
