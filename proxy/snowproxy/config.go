@@ -175,5 +175,5 @@ func checkURL(what, text string, schemes ...string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s URL %q: want %s://host[:port]/path or %s://...", what, text, schemes[0], schemes[1])
+	return fmt.Errorf("%s URL %q: want one like %s://host:port/path or %s://host/path", what, text, schemes[0], schemes[1])
 }
