@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Arguments of the demo, such as ARGS=-stay.
 ARGS ?=
 # How long each fuzz target runs.
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 # The tests that start whole systems; they take turns, and run the programs as users do.
 SYSTEM = ./test/system ./test/interop
 
@@ -52,11 +52,7 @@ test-system: ## whole systems: ours alone, real tor, deployed programs, fronting
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
-	@for target in $$($(GO) test -list '^Fuzz' ./fuzz | grep '^Fuzz'); do \
-		echo "$$target"; \
-		$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) ./fuzz >.fuzz.log 2>&1 || { cat .fuzz.log; rm -f .fuzz.log; exit 1; }; \
-		rm -f .fuzz.log; \
-	done
+	scripts/fuzz $(FUZZTIME)
 
 .PHONY: docker-check
 docker-check: ## the build steps of the Dockerfile, without a container engine, and the syntax of compose.yaml
