@@ -64,8 +64,8 @@ const (
 	iceKeepalive    = 2 * time.Second
 
 	// receiveWindow is SCTP's a_rwnd: what the other end may have under way.
-	// 4 MiB carry 20 MB/s over 200 ms.
-	receiveWindow = 4 << 20
+	// 2 MiB carry 10 MB/s over 200 ms; all of it may be memory in use.
+	receiveWindow = 2 << 20
 )
 
 // Endpoint makes WebRTC carriers with one configuration. It is safe for
