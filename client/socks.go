@@ -10,6 +10,8 @@ import (
 	"time"
 
 	pt "gitlab.torproject.org/tpo/anti-censorship/pluggable-transports/goptlib"
+
+	"flurry/client/snowclient"
 )
 
 const (
@@ -81,6 +83,9 @@ func (c *client) handle(ctx context.Context, raw net.Conn) {
 	}
 	if err := relay(conn.Conn, stream); err != nil {
 		c.log.Info("connection ended", "err", err)
+		if errors.Is(err, snowclient.ErrSessionLost) {
+			warn("connection lost: %v", err)
+		}
 	}
 }
 
@@ -129,8 +134,10 @@ func (l *oneListener) Accept() (net.Conn, error) {
 }
 
 // relay copies both ways between the application and the stream until one
-// direction ends, then closes both: a smux stream cannot be half open. It
-// returns the error that ended it, nil for a proper end.
+// direction ends, then closes both: to deployed bridges a stream is never half
+// open. It returns the error that ended it, nil for a proper end. After an
+// error the application's connection is reset, so that it cannot take what it
+// has got for all there is.
 func relay(app, stream net.Conn) error {
 	type end struct {
 		up  bool
@@ -150,6 +157,9 @@ func relay(app, stream net.Conn) error {
 	first := <-ends
 	stream.Close()
 	if first.up || first.err != nil {
+		if tcp, ok := app.(*net.TCPConn); ok && first.err != nil {
+			tcp.SetLinger(0)
+		}
 		app.Close()
 		<-ends
 		return first.err

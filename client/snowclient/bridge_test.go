@@ -19,12 +19,12 @@ import (
 // CarrierDialer: every carrier that it makes leads to itself.
 type bridge struct {
 	t       *testing.T
-	paths   *multipath.Conn
-	ln      *turbotunnel.Listener
 	streams chan net.Conn // accepted ones
 	tasks   sync.WaitGroup
 
 	mu       sync.Mutex
+	paths    *multipath.Conn
+	ln       *turbotunnel.Listener
 	ids      []turbotunnel.ClientID // of the carriers, in order
 	carriers []*carriertest.Conn    // their ends here
 	sessions []*turbotunnel.Session
@@ -32,14 +32,26 @@ type bridge struct {
 }
 
 func newBridge(t *testing.T) *bridge {
-	b := &bridge{t: t, paths: multipath.New(bridgeAddr{}, multipath.Options{}), streams: make(chan net.Conn, 64)}
-	var err error
-	if b.ln, err = turbotunnel.Listen(b.paths, turbotunnel.ServerTuning()); err != nil {
-		t.Fatal(err)
+	b := &bridge{t: t, streams: make(chan net.Conn, 64)}
+	b.start()
+	t.Cleanup(b.stop)
+	return b
+}
+
+// start makes it ready for carriers.
+func (b *bridge) start() {
+	b.t.Helper()
+	paths := multipath.New(bridgeAddr{}, multipath.Options{})
+	ln, err := turbotunnel.Listen(paths, turbotunnel.ServerTuning())
+	if err != nil {
+		b.t.Fatal(err)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.paths, b.ln, b.closed = paths, ln, false
 	b.tasks.Go(func() {
 		for {
-			s, err := b.ln.Accept()
+			s, err := ln.Accept()
 			if err != nil {
 				return
 			}
@@ -52,8 +64,27 @@ func newBridge(t *testing.T) *bridge {
 			b.tasks.Go(func() { b.serve(s) })
 		}
 	})
-	t.Cleanup(b.close)
-	return b
+}
+
+// stop ends everything.
+func (b *bridge) stop() {
+	b.mu.Lock()
+	b.closed = true
+	for _, s := range b.sessions {
+		s.Close()
+	}
+	b.sessions = nil
+	b.mu.Unlock()
+	b.ln.Close()
+	b.paths.Close()
+	b.tasks.Wait()
+}
+
+// restart makes it forget everything.
+func (b *bridge) restart() {
+	b.t.Helper()
+	b.stop()
+	b.start()
 }
 
 func (b *bridge) serve(s *turbotunnel.Session) {
@@ -64,18 +95,6 @@ func (b *bridge) serve(s *turbotunnel.Session) {
 		}
 		b.streams <- st
 	}
-}
-
-func (b *bridge) close() {
-	b.mu.Lock()
-	b.closed = true
-	for _, s := range b.sessions {
-		s.Close()
-	}
-	b.mu.Unlock()
-	b.ln.Close()
-	b.paths.Close()
-	b.tasks.Wait()
 }
 
 // DialCarrier implements CarrierDialer.
@@ -94,6 +113,7 @@ func (b *bridge) DialCarrier(ctx context.Context, signal SignalFunc) (carrier.Co
 		return nil, errors.New("bridge closed")
 	}
 	b.carriers = append(b.carriers, far)
+	paths := b.paths
 	b.tasks.Go(func() {
 		id, packets, err := turbotunnel.Accept(context.Background(), far)
 		if err != nil {
@@ -103,7 +123,7 @@ func (b *bridge) DialCarrier(ctx context.Context, signal SignalFunc) (carrier.Co
 		b.mu.Lock()
 		b.ids = append(b.ids, id)
 		b.mu.Unlock()
-		b.paths.Add(id, packets)
+		paths.Add(id, packets)
 	})
 	return near, nil
 }

@@ -12,8 +12,9 @@ var (
 	ErrClosed = errors.New("snowclient: transport closed")
 
 	// ErrSessionLost is what a stream returns when its session ended under
-	// it: the bridge has not been heard, over any proxy, for the session's
-	// keepalive time.
+	// it: no proxy reaches the bridge any more, or the bridge has forgotten
+	// the session, mostly because it was restarted. The next Dial begins a
+	// new one.
 	ErrSessionLost = errors.New("snowclient: session lost")
 
 	// ErrStale ends a path through a proxy that has fallen silent. Its text

@@ -1,6 +1,9 @@
 package snowclient
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // How a bad path is told from a quiet one.
 const (
@@ -28,6 +31,24 @@ const (
 	// siblingShare is how much the sibling paths must have heard, per path, to
 	// show that one path was left out: some two dozen full packets.
 	siblingShare = 32 << 10
+)
+
+// When the bridge is given up.
+const (
+	// Proxies were found, and through each of uselessPaths in a row, in at
+	// least uselessTime, came not a byte: it is not they, the bridge is gone.
+	uselessPaths = 5
+	uselessTime  = time.Minute
+
+	// goneAfter is the silence after which the bridge has certainly given the
+	// session up: its keepalive times out after 240 s, up to twice that (spec
+	// section 7.4).
+	goneAfter = 480 * time.Second
+)
+
+var (
+	errUnreachable = errors.New("no proxy reaches the bridge")
+	errSilent      = errors.New("the bridge has been silent for too long")
 )
 
 // A member is one path of a pool and what the pool knows of its health. Its
@@ -74,6 +95,12 @@ func (p *pool) check(now time.Time) {
 		}
 	}
 	p.trim()
+	switch silent := now.Sub(p.heardAt); {
+	case p.useless >= uselessPaths && silent >= uselessTime:
+		p.giveUp(errUnreachable)
+	case p.wasUp() && silent >= goneAfter:
+		p.giveUp(errSilent)
+	}
 }
 
 // listen brings what we know of m up to date.
@@ -83,7 +110,7 @@ func (p *pool) listen(m *member, now time.Time) {
 		p.totalIn += delta
 		m.bytesIn = info.BytesIn
 		m.heard = true
-		m.lastHeard = now
+		m.lastHeard, p.heardAt, p.useless = now, now, 0
 		m.mark = p.totalIn
 		m.unanswered, m.leftOut = time.Time{}, time.Time{}
 		m.suspect = false

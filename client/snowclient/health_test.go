@@ -130,3 +130,54 @@ func TestPoolForgetsTheSilenceOfQuietTimes(t *testing.T) {
 		}
 	})
 }
+
+func TestPoolGivesUpABridgeThatNoProxyReaches(t *testing.T) {
+	bubble(t, 1, func(t *testing.T, pt *poolTest) {
+		pt.run()
+		pt.path(0).hear(100) // it worked once
+		useless := func() {
+			pt.mu.Lock()
+			defer pt.mu.Unlock()
+			for _, p := range pt.paths {
+				p.end(errNoProxy)
+			}
+		}
+		pt.pass(uselessTime-time.Second, useless)
+		if len(pt.gaveUp) > 0 {
+			t.Error("gave up too early")
+		}
+		pt.pass(2*time.Second, useless)
+		if len(pt.gaveUp) == 0 || pt.gaveUp[0] != errUnreachable {
+			t.Errorf("gave up for %v, want %v", pt.gaveUp, errUnreachable)
+		}
+	})
+}
+
+// Without proxies nothing can be said about the bridge, until it must have
+// given us up.
+func TestPoolGivesUpABridgeThatHasForgottenUs(t *testing.T) {
+	for _, everUp := range []bool{false, true} {
+		bubble(t, 1, func(t *testing.T, pt *poolTest) {
+			pt.attempt = func(_ context.Context, n int) error {
+				if n == 0 && everUp {
+					return nil
+				}
+				return errNoProxy
+			}
+			pt.run()
+			if everUp {
+				pt.path(0).hear(100)
+				pt.pass(time.Second)
+				pt.path(0).end(errNoProxy)
+			}
+			pt.pass(goneAfter - 2*time.Second)
+			if len(pt.gaveUp) > 0 {
+				t.Error("gave up too early")
+			}
+			pt.pass(3 * time.Second)
+			if everUp != (len(pt.gaveUp) > 0) || everUp && pt.gaveUp[0] != errSilent {
+				t.Errorf("path once: %v; gave up for %v", everUp, pt.gaveUp)
+			}
+		})
+	}
+}

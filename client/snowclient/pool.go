@@ -28,6 +28,7 @@ type poolConfig struct {
 	dial   func(ctx context.Context) (poolPath, error) // one attempt, start to attached path
 	lost   func(err error)                             // a path that was wanted has ended
 	count  func(delta float64)                         // one path more or less
+	giveUp func(err error)                             // the bridge is out of reach; may be called again
 	jitter func() float64                              // uniform in [0, 1)
 	log    *slog.Logger
 }
@@ -52,7 +53,9 @@ type pool struct {
 	// Owned by Run.
 	members []*member
 	dialing int
-	totalIn int64 // bytes heard over all paths so far
+	totalIn int64     // bytes heard over all paths so far
+	heardAt time.Time // when any path was last heard, or paths were last not wanted
+	useless int       // paths since then that ended without having been heard
 	backoff backoff
 	results chan dialResult
 	ended   chan *member
@@ -140,6 +143,7 @@ func (p *pool) shut(cancel context.CancelFunc) {
 func (p *pool) gate(ctx context.Context) {
 	switch wanted := p.wanted.Load(); {
 	case wanted && p.dialCtx == nil:
+		p.heardAt, p.useless = time.Now(), 0
 		p.dialCtx, p.stop = context.WithCancel(ctx)
 	case !wanted && p.dialCtx != nil:
 		p.stop()
@@ -215,6 +219,9 @@ func (p *pool) drop(m *member, err error) {
 		p.members = append(p.members[:i], p.members[i+1:]...)
 		now := time.Now()
 		p.listen(m, now)
+		if !m.heard {
+			p.useless++
+		}
 		if !m.proved(now) {
 			// A proxy that cannot reach the bridge must not make us spin.
 			p.backoff.failed(now, m.added, p.jitter)

@@ -82,7 +82,8 @@ type poolTest struct {
 	open    int             // attempts under way
 	most    int             // most carriers there ever were, those under way included
 	lost    []error
-	counted int                                    // paths there are, as the pool counts them
+	counted int // paths there are, as the pool counts them
+	gaveUp  []error
 	attempt func(ctx context.Context, n int) error // nil: every attempt succeeds at once
 }
 
@@ -100,6 +101,11 @@ func newPoolTest(t *testing.T, max int) *poolTest {
 			pt.mu.Lock()
 			defer pt.mu.Unlock()
 			pt.counted += int(delta)
+		},
+		giveUp: func(err error) {
+			pt.mu.Lock()
+			defer pt.mu.Unlock()
+			pt.gaveUp = append(pt.gaveUp, err)
 		},
 		jitter: func() float64 { return 0.5 },
 		log:    safelog.Discard(),

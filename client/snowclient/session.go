@@ -2,6 +2,8 @@ package snowclient
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -29,6 +31,9 @@ const (
 	lingerTime = 10 * time.Second
 )
 
+// errForgotten ends a session that only we remember.
+var errForgotten = errors.New("the bridge does not know this session any more")
+
 // bridgeAddr is the one peer of a client's multipath.Conn.
 type bridgeAddr struct{}
 
@@ -47,10 +52,13 @@ type session struct {
 	paths  *multipath.Conn
 	tunnel *turbotunnel.Session
 	pool   *pool
+	acks   *ackWatch
 	poke   chan struct{} // the set of streams has changed
+	broken chan error    // why the session is no good any more; the first reason counts
 
 	// Guarded by t.mu.
 	streams map[*stream]struct{}
+	reason  error // why it was lost; nil if that is not known
 }
 
 // newSession makes a session; run brings it to life.
@@ -60,6 +68,7 @@ func newSession(t *Transport) (*session, error) {
 		t: t, log: t.log, id: id,
 		paths:   multipath.New(id, multipath.Options{}),
 		poke:    make(chan struct{}, 1),
+		broken:  make(chan error, 1),
 		streams: make(map[*stream]struct{}),
 	}
 	tunnel, err := turbotunnel.Dial(s.paths, bridgeAddr{}, turbotunnel.ClientTuning())
@@ -68,11 +77,13 @@ func newSession(t *Transport) (*session, error) {
 		return nil, err
 	}
 	s.tunnel = tunnel
+	s.acks = &ackWatch{forgotten: func() { s.giveUp(errForgotten) }}
 	s.pool = newPool(poolConfig{
 		max:    t.cfg.Max,
 		dial:   s.dialPath,
 		lost:   t.cfg.Trace.retrying,
 		count:  t.metrics.paths.Add,
+		giveUp: s.giveUp,
 		jitter: rand.Float64,
 		log:    t.log,
 	})
@@ -93,7 +104,25 @@ func (s *session) dialPath(ctx context.Context) (poolPath, error) {
 		return nil, err
 	}
 	s.log.Info("connected to a proxy", "kind", c.Traits().Kind)
-	return s.paths.Add(bridgeAddr{}, packets), nil
+	return s.paths.Add(bridgeAddr{}, &watchedCarrier{packets, s.acks}), nil
+}
+
+// giveUp makes run end the session: it has turned out to be of no more use.
+func (s *session) giveUp(reason error) {
+	select {
+	case s.broken <- reason:
+	default:
+	}
+}
+
+// lost is the error of streams whose session has ended under them.
+func (s *session) lost() error {
+	s.t.mu.Lock()
+	defer s.t.mu.Unlock()
+	if s.reason == nil {
+		return ErrSessionLost
+	}
+	return fmt.Errorf("%w: %w", ErrSessionLost, s.reason)
 }
 
 // over tells whether the session has ended.
@@ -135,7 +164,13 @@ func (s *session) serve(ctx context.Context) {
 			s.hangUp()
 			return
 		case <-s.tunnel.Done():
-			s.log.Info("session lost: the bridge has been silent too long")
+			s.log.Info("session lost")
+			return
+		case reason := <-s.broken:
+			s.log.Info("session lost", "err", reason)
+			s.t.mu.Lock()
+			s.reason = reason
+			s.t.mu.Unlock()
 			return
 		case <-s.poke:
 		}

@@ -32,7 +32,7 @@ func (c *stream) open(conn net.Conn) error {
 }
 
 // Read implements net.Conn. io.EOF means that the bridge closed the stream,
-// ErrSessionLost that nobody heard from it any more.
+// ErrSessionLost that it is out of reach or has forgotten us.
 func (c *stream) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	return n, c.explain(err)
@@ -51,7 +51,7 @@ func (c *stream) WriteTo(w io.Writer) (int64, error) {
 		return io.Copy(w, struct{ io.Reader }{c})
 	}
 	n, err := to.WriteTo(w)
-	return n, c.explain(err) // smux gives nil for the bridge's closing
+	return n, c.explain(err) // nil when the bridge has closed the stream
 }
 
 // Close ends the stream. The bridge learns of it after everything written.
@@ -93,7 +93,7 @@ func (c *stream) explain(err error) error {
 	case cause != nil:
 		return cause
 	case c.s.over():
-		return ErrSessionLost
+		return c.s.lost()
 	case errors.Is(err, io.EOF):
 		return io.EOF
 	}
