@@ -23,8 +23,8 @@ func TestPoolSeeksAReplacementForASuspect(t *testing.T) {
 		if !old.ended() || fresh.ended() {
 			t.Fatalf("old ended: %v, fresh ended: %v", old.ended(), fresh.ended())
 		}
-		if len(pt.lost) != 1 || pt.lost[0] != ErrStale {
-			t.Errorf("told of %v, want %v", pt.lost, ErrStale)
+		if lost, _ := pt.told(); len(lost) != 1 || lost[0] != ErrStale {
+			t.Errorf("told of %v, want %v", lost, ErrStale)
 		}
 		pt.wantDials(2)
 	})
@@ -143,12 +143,12 @@ func TestPoolGivesUpABridgeThatNoProxyReaches(t *testing.T) {
 			}
 		}
 		pt.pass(uselessTime-time.Second, useless)
-		if len(pt.gaveUp) > 0 {
+		if _, gaveUp := pt.told(); len(gaveUp) > 0 {
 			t.Error("gave up too early")
 		}
 		pt.pass(2*time.Second, useless)
-		if len(pt.gaveUp) == 0 || pt.gaveUp[0] != errUnreachable {
-			t.Errorf("gave up for %v, want %v", pt.gaveUp, errUnreachable)
+		if _, gaveUp := pt.told(); len(gaveUp) == 0 || gaveUp[0] != errUnreachable {
+			t.Errorf("gave up for %v, want %v", gaveUp, errUnreachable)
 		}
 	})
 }
@@ -171,12 +171,13 @@ func TestPoolGivesUpABridgeThatHasForgottenUs(t *testing.T) {
 				pt.path(0).end(errNoProxy)
 			}
 			pt.pass(goneAfter - 2*time.Second)
-			if len(pt.gaveUp) > 0 {
+			if _, gaveUp := pt.told(); len(gaveUp) > 0 {
 				t.Error("gave up too early")
 			}
 			pt.pass(3 * time.Second)
-			if everUp != (len(pt.gaveUp) > 0) || everUp && pt.gaveUp[0] != errSilent {
-				t.Errorf("path once: %v; gave up for %v", everUp, pt.gaveUp)
+			_, gaveUp := pt.told()
+			if everUp != (len(gaveUp) > 0) || everUp && gaveUp[0] != errSilent {
+				t.Errorf("path once: %v; gave up for %v", everUp, gaveUp)
 			}
 		})
 	}

@@ -3,6 +3,7 @@ package snowclient
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -182,16 +183,24 @@ func (pt *poolTest) pass(d time.Duration, each ...func()) {
 	}
 }
 
-func (pt *poolTest) numDials() int {
+// told gives what the pool has told so far: of lost paths, and of giving up.
+func (pt *poolTest) told() (lost, gaveUp []error) {
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
-	return len(pt.dials)
+	return slices.Clone(pt.lost), slices.Clone(pt.gaveUp)
+}
+
+// begun gives when each attempt began.
+func (pt *poolTest) begun() []time.Duration {
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	return slices.Clone(pt.dials)
 }
 
 func (pt *poolTest) wantDials(n int) {
 	pt.t.Helper()
-	if got := pt.numDials(); got != n {
-		pt.t.Fatalf("%d attempts, want %d; begun at %v", got, n, pt.dials)
+	if begun := pt.begun(); len(begun) != n {
+		pt.t.Fatalf("%d attempts, want %d; begun at %v", len(begun), n, begun)
 	}
 }
 
@@ -248,11 +257,11 @@ func TestPoolReplacesAnEndedPathAtOnce(t *testing.T) {
 		pt.path(0).end(gone)
 		synctest.Wait()
 		pt.wantDials(2)
-		if pt.dials[1] != before {
-			t.Errorf("the next attempt began at %v, want %v", pt.dials[1], before)
+		if at := pt.begun()[1]; at != before {
+			t.Errorf("the next attempt began at %v, want %v", at, before)
 		}
-		if len(pt.lost) != 1 || pt.lost[0] != gone {
-			t.Errorf("told of %v, want %v", pt.lost, gone)
+		if lost, _ := pt.told(); len(lost) != 1 || lost[0] != gone {
+			t.Errorf("told of %v, want %v", lost, gone)
 		}
 	})
 }
@@ -274,9 +283,10 @@ func TestPoolBacksOff(t *testing.T) {
 		pt.attempt = func(context.Context, int) error { return errNoProxy }
 		pt.run()
 		pt.pass(5 * time.Minute)
-		gaps := pt.dials[1:]
-		for i := len(gaps) - 1; i >= 0; i-- {
-			gaps[i] -= pt.dials[i]
+		begun := pt.begun()
+		gaps := make([]time.Duration, len(begun)-1)
+		for i := range gaps {
+			gaps[i] = begun[i+1] - begun[i]
 		}
 		if gaps[0] != retryFirst {
 			t.Errorf("first retry after %v, want %v", gaps[0], retryFirst)
@@ -302,7 +312,7 @@ func TestPoolJitterSpreadsRetries(t *testing.T) {
 			pt.attempt = func(context.Context, int) error { return errNoProxy }
 			pt.run()
 			pt.pass(retryFirst * 2)
-			if got := pt.dials[1]; got != c.want {
+			if got := pt.begun()[1]; got != c.want {
 				t.Errorf("jitter %v: first retry after %v, want %v", c.jitter, got, c.want)
 			}
 		})
@@ -316,7 +326,7 @@ func TestPoolRetriesSoonAfterALongAttempt(t *testing.T) {
 		pt.run()
 		pt.pass(long + time.Second)
 		pt.wantDials(2)
-		if pause := pt.dials[1] - long; pause < retryFloor || pause > retryFloor+retrySpread {
+		if pause := pt.begun()[1] - long; pause < retryFloor || pause > retryFloor+retrySpread {
 			t.Errorf("retried %v after the end of the attempt", pause)
 		}
 	})
@@ -357,7 +367,7 @@ func TestPoolDoesNotSpinOnUselessProxies(t *testing.T) {
 			}
 		}
 		pt.pass(time.Minute, useless)
-		if n := pt.numDials(); n < 4 || n > 12 {
+		if n := len(pt.begun()); n < 4 || n > 12 {
 			t.Errorf("%d attempts in a minute at proxies that do not work", n)
 		}
 	})
