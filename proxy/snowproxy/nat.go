@@ -21,9 +21,8 @@ const (
 	probeGather = 10 * time.Second
 
 	// probeOpen is how long the channel may take to open before the network
-	// counts as restricted. Spec section 9.3 has 20 s; the ICE agent gives up
-	// by itself after the same 20 s, and this verdict has to come first.
-	probeOpen = 19 * time.Second
+	// counts as restricted (spec section 9.3).
+	probeOpen = 20 * time.Second
 
 	// probeLabel is the label of the probe's data channel (spec section 9.3).
 	probeLabel = "test"
@@ -54,7 +53,7 @@ func (n *natProbe) probe(ctx context.Context) (messages.NATType, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
 	conn, err := n.endpoint.Dial(ctx, probeLabel, n.signal)
-	if errors.Is(err, rtc.ErrOpenTimeout) {
+	if errors.Is(err, rtc.ErrOpenTimeout) || errors.Is(err, rtc.ErrFailed) {
 		return messages.NATRestricted, nil
 	}
 	if err != nil {

@@ -22,8 +22,9 @@ var (
 	// ErrBadDescription says that the other side's description cannot be used.
 	ErrBadDescription = errors.New("unusable session description")
 
-	// errGone ends a wait when the peer connection has failed or was closed.
-	errGone = errors.New("the peer connection has failed")
+	// ErrFailed says that no candidate pair works, or that a connection that
+	// worked has been dead for too long.
+	ErrFailed = errors.New("the peer connection has failed")
 )
 
 // SignalFunc trades our offer for the other side's answer, both as wrapper
@@ -211,7 +212,7 @@ func (p *peer) wait(ctx context.Context, limit time.Duration) (*Conn, error) {
 		go c.watch()
 		return c, nil
 	case <-p.failed:
-		return nil, errGone
+		return nil, ErrFailed
 	case <-t.C:
 		return nil, ErrOpenTimeout
 	case <-ctx.Done():
