@@ -39,7 +39,7 @@ const (
 // maxMessage from the other end ends the Conn.
 type Conn struct {
 	p   *peer
-	raw datachannel.ReadWriteCloser
+	raw datachannel.ReadWriteCloserDeadliner
 	dc  *webrtc.DataChannel
 
 	room chan struct{} // something has been acknowledged; buffered
@@ -54,7 +54,7 @@ type Conn struct {
 	watching  chan struct{} // closed when watch has returned
 }
 
-func newConn(p *peer, dc *webrtc.DataChannel, raw datachannel.ReadWriteCloser) *Conn {
+func newConn(p *peer, dc *webrtc.DataChannel, raw datachannel.ReadWriteCloserDeadliner) *Conn {
 	c := &Conn{p: p, raw: raw, dc: dc, room: make(chan struct{}, 1), done: make(chan struct{}), watching: make(chan struct{})}
 	dc.SetBufferedAmountLowThreshold(lowWater)
 	dc.OnBufferedAmountLow(func() {
@@ -66,12 +66,14 @@ func newConn(p *peer, dc *webrtc.DataChannel, raw datachannel.ReadWriteCloser) *
 	return c
 }
 
-// watch ends the Conn when the connection below fails.
+// watch ends the Conn when the connection below fails. That either end has
+// closed it shows in Recv, after all that came before.
 func (c *Conn) watch() {
 	defer close(c.watching)
 	select {
 	case <-c.p.failed:
 		c.end(ErrFailed)
+		c.raw.SetReadDeadline(time.Unix(1, 0)) // frees a Recv
 	case <-c.done:
 	}
 }
@@ -135,7 +137,8 @@ func (c *Conn) recvWhole(buf []byte) (int, error) {
 			err = carrier.ErrTooLong
 		}
 		if err != nil {
-			return 0, c.end(err)
+			c.end(err)
+			return 0, c.err
 		}
 		if n > 0 {
 			return n, nil
@@ -189,6 +192,8 @@ func (c *Conn) drain() {
 		case <-t.C:
 			return
 		case <-c.p.failed:
+			return
+		case <-c.p.closed:
 			return
 		}
 	}

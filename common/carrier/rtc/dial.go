@@ -141,8 +141,10 @@ type peer struct {
 
 	opened   chan *Conn // the first channel, once open; buffered
 	openOnce sync.Once
-	failed   chan struct{}
+	failed   chan struct{} // closed when ICE or DTLS has failed
 	failOnce sync.Once
+	closed   chan struct{} // closed when either end has closed the connection
+	shutOnce sync.Once
 }
 
 func (e *Endpoint) newPeer() (*peer, error) {
@@ -150,10 +152,13 @@ func (e *Endpoint) newPeer() (*peer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{pc: pc, opened: make(chan *Conn, 1), failed: make(chan struct{})}
+	p := &peer{pc: pc, opened: make(chan *Conn, 1), failed: make(chan struct{}), closed: make(chan struct{})}
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
-		if s == webrtc.PeerConnectionStateFailed || s == webrtc.PeerConnectionStateClosed {
+		switch s {
+		case webrtc.PeerConnectionStateFailed:
 			p.failOnce.Do(func() { close(p.failed) })
+		case webrtc.PeerConnectionStateClosed:
+			p.shutOnce.Do(func() { close(p.closed) })
 		}
 	})
 	return p, nil
@@ -164,7 +169,7 @@ func (e *Endpoint) newPeer() (*peer, error) {
 func (p *peer) expect(dc *webrtc.DataChannel) {
 	dc.OnOpen(func() {
 		p.openOnce.Do(func() {
-			if raw, err := dc.Detach(); err == nil {
+			if raw, err := dc.DetachWithDeadline(); err == nil {
 				p.opened <- newConn(p, dc, raw)
 			}
 		})
@@ -212,6 +217,8 @@ func (p *peer) wait(ctx context.Context, limit time.Duration) (*Conn, error) {
 		go c.watch()
 		return c, nil
 	case <-p.failed:
+		return nil, ErrFailed
+	case <-p.closed:
 		return nil, ErrFailed
 	case <-t.C:
 		return nil, ErrOpenTimeout
