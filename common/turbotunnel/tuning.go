@@ -54,6 +54,7 @@ func tuning() Tuning {
 // apply sets a KCP conversation up: stream mode, no congestion window, the
 // interval that clamps to 10 ms, and no fast resend (spec section 7.3).
 func (t Tuning) apply(s *kcp.UDPSession) {
+	//lint:ignore SA1019 the wire asks for stream mode, and there is no other way to set it
 	s.SetStreamMode(true)
 	s.SetWindowSize(t.SendWindow, t.ReceiveWindow)
 	s.SetNoDelay(0, 0, 0, 1)
