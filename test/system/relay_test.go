@@ -72,6 +72,7 @@ func (b *fakeBroker) state() (over bool, answered map[string]bool) {
 
 // A volunteer does not even answer when the broker sends it to a relay that its operator does not allow.
 func TestSystemVolunteerRefusesHostileRelays(t *testing.T) {
+	t.Parallel() // It mostly waits for the next poll.
 	s := newStage(t, stage.Options{})
 	ctx := testContext(t)
 	const good = "wss://relay.flurry.example/path?query"

@@ -94,6 +94,7 @@ func bothWays(ctx context.Context, c *stage.Client, args stage.Args, seed uint64
 // Two hundred clients of their own: sessions with a configuration each, hence with a ClientID, a WebRTC connection and a
 // KCP conversation each, in eight client programs, whose number of configurations is bounded at 32.
 func TestSystemTwoHundredClientsAtOnce(t *testing.T) {
+	t.Parallel() // It mostly waits: for volunteers' polls, then for the server to forget.
 	const perClient = 25
 	clients, volunteers := 8, 10
 	if stage.RaceEnabled {
