@@ -15,9 +15,11 @@ const (
 	batchBytes = 16 << 10
 
 	// suspectAfter is how long a path may be stalled before it is suspect and
-	// worth replacing. SCTP's own retransmission waits up to a second at first
-	// and doubles (RFC 9260 section 16), so two lost in a row stay below it.
-	suspectAfter = 3 * time.Second
+	// worth replacing. SCTP sends again after a second (RFC 9260 section 16)
+	// and, if that is lost too, two seconds later; waiting for the latter would
+	// cost every user whose volunteer has left another second, and a mistake
+	// costs one more volunteer asked.
+	suspectAfter = 2 * time.Second
 
 	// doubtAfter is how long a path may be stalled before its packets go to
 	// others, if there are any that are not. A mistake costs a few duplicates,
