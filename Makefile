@@ -7,7 +7,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ARGS ?=
 # How long each fuzz target runs.
 FUZZTIME ?= 3s
-# The tests that start whole systems; they take turns, and run the programs as users do.
+# The tests that start whole systems; they take turns.
 SYSTEM = ./test/system ./test/interop
 
 .PHONY: help
@@ -43,12 +43,13 @@ lint: ## gofmt, go vet, staticcheck, import rules
 	$(GO) test ./test/floors
 
 .PHONY: test-race
-test-race: ## every package under the race detector, but for the whole-system tests
+test-race: ## every package under the race detector; the programs that the whole-system tests start have it too
 	scripts/gotest -race -p 2 -timeout 10m $$($(GO) list ./... | grep -v -e /test/system -e /test/interop)
+	scripts/gotest -race -count=1 -p 1 -timeout 15m $(SYSTEM)
 
 .PHONY: test-system
-test-system: ## whole systems: ours alone, real tor, deployed programs, fronting, NATs
-	scripts/gotest -count=1 -p 1 -timeout 20m $(SYSTEM)
+test-system: ## the whole-system tests in full size, with the programs as users get them
+	scripts/gotest -count=1 -timeout 10m ./test/system
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME
