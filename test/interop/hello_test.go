@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 
+	utls "github.com/refraction-networking/utls"
 	"golang.org/x/crypto/cryptobyte"
 )
 
@@ -108,4 +110,32 @@ func sameHello(a, b []string, shuffled bool) bool {
 		a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	}
 	return slices.Equal(a, b)
+}
+
+// TestDescribeHello checks that the descriptions tell browsers apart, and nothing else.
+func TestDescribeHello(t *testing.T) {
+	describe := func(id utls.ClientHelloID, sni string) []string {
+		facts, err := describeHello(helloOf(t, id, sni))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return facts
+	}
+	firefox, chrome := describe(utls.HelloFirefox_Auto, "a.example"), describe(utls.HelloChrome_Auto, "a.example")
+	if !sameHello(firefox, describe(utls.HelloFirefox_Auto, "a.example"), false) {
+		t.Error("two hellos of one Firefox differ")
+	}
+	if !sameHello(chrome, describe(utls.HelloChrome_Auto, "a.example"), true) {
+		t.Error("two hellos of one Chrome differ")
+	}
+	for name, other := range map[string][]string{
+		"another browser": chrome,
+		"another name":    describe(utls.HelloFirefox_Auto, "b.example"),
+		"no name":         describe(utls.HelloFirefox_Auto, ""),
+		"another version": describe(utls.HelloFirefox_65, "a.example"),
+	} {
+		if sameHello(firefox, other, true) {
+			t.Errorf("%s makes no difference", name)
+		}
+	}
 }
