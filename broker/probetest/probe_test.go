@@ -207,7 +207,10 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
-	<-conn.Done()
+	// That the other end has gone shows to one who listens.
+	if _, err := conn.Recv(make([]byte, 1)); err == nil {
+		t.Error("the service has sent something")
+	}
 	conn.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("end: %v", err)
