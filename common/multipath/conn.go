@@ -98,6 +98,7 @@ func (c *Conn) peerFor(addr net.Addr) *peer {
 	}
 	if p = c.peers[addr]; p == nil {
 		p = &peer{addr: addr, idle: make(chan struct{})}
+		p.kcp.better = p.betterLocked
 		c.peers[addr] = p
 	}
 	return p
@@ -238,7 +239,7 @@ func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.kcp.outgoing(b, now, p.betterLocked(now)) {
+	if !p.kcp.outgoing(b, now) {
 		return len(b), nil
 	}
 	if p.queue.size+len(b) > c.limit {

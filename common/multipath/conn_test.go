@@ -238,6 +238,23 @@ func TestSilentPathIsSuspect(t *testing.T) {
 	})
 }
 
+// TestIdlePathIsNotSuspect sends on a path that has been quiet for long.
+func TestIdlePathIsNotSuspect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := New(user, Options{})
+		defer c.Close()
+		a, b := carriertest.Pair(carriertest.Options{Datagram: true, MaxMessage: maxPacket, Capacity: 1})
+		defer b.Close()
+		path := c.Add(bridge, a)
+		time.Sleep(time.Hour)
+		write(t, c, push(0, 0, 1000))
+		synctest.Wait()
+		if path.Info().Suspect {
+			t.Error("suspect for having had nothing to do")
+		}
+	})
+}
+
 // TestPacketsMoveToOtherPaths gives a path that takes nothing its share and
 // then ends it.
 func TestPacketsMoveToOtherPaths(t *testing.T) {

@@ -31,10 +31,10 @@ func FuzzSegments(f *testing.F) {
 		}
 		restampOnlyTimes(t, sent, time.Duration(wait)*time.Millisecond)
 
-		var tr tracker
+		tr := tracker{better: func(time.Time) bool { return wait%2 == 0 }}
 		now := time.Unix(0, 0)
 		for range 2 { // the second time everything is a retransmission
-			tr.outgoing(sent, now, wait%2 == 0)
+			tr.outgoing(sent, now)
 			tr.mark(sent, nil, now)
 			checkTracker(t, &tr)
 			now = now.Add(time.Duration(wait) * time.Millisecond)

@@ -85,6 +85,8 @@ type sent struct {
 // tracker follows one KCP conversation through the packets that pass. It is
 // guarded by its peer's lock.
 type tracker struct {
+	better func(now time.Time) bool // whether there is a path that is not in doubt
+
 	known bool
 	conv  uint32
 	una   uint32 // first segment that the other end has not got
@@ -110,9 +112,8 @@ func (t *tracker) tracks(sn uint32) bool { return !after(t.una, sn) && after(t.n
 func (t *tracker) inFlight() int { return int(t.next - t.una) }
 
 // outgoing looks at a packet before it is queued. It reports false if there is
-// no use in sending it. better says whether there is a path that is not in
-// doubt.
-func (t *tracker) outgoing(p []byte, now time.Time, better bool) bool {
+// no use in sending it.
+func (t *tracker) outgoing(p []byte, now time.Time) bool {
 	useful, push := false, false
 	for rest := p; ; {
 		s, r, ok := nextSegment(rest)
@@ -125,7 +126,7 @@ func (t *tracker) outgoing(p []byte, now time.Time, better bool) bool {
 			continue
 		}
 		push = true
-		if t.wanted(s, now, better) {
+		if t.wanted(s, now) {
 			useful = true
 		}
 	}
@@ -133,9 +134,9 @@ func (t *tracker) outgoing(p []byte, now time.Time, better bool) bool {
 }
 
 // wanted reports whether a data segment is new or its retransmission is due.
-func (t *tracker) wanted(s segment, now time.Time, better bool) bool {
+func (t *tracker) wanted(s segment, now time.Time) bool {
 	if !t.known || t.conv != s.conv {
-		*t = tracker{known: true, conv: s.conv, una: s.sn, next: s.sn, ring: t.ring}
+		*t = tracker{better: t.better, known: true, conv: s.conv, una: s.sn, next: s.sn, ring: t.ring}
 	}
 	if !after(t.next, s.sn) {
 		t.extend(s.sn)
@@ -150,7 +151,7 @@ func (t *tracker) wanted(s segment, now time.Time, better bool) bool {
 	case e.path == nil || !e.path.reliable():
 		return true
 	}
-	if stalled := e.path.Stalled(now); stalled > suspectAfter || better && stalled > doubtAfter {
+	if stalled := e.path.Stalled(now); stalled > suspectAfter || stalled > doubtAfter && t.better(now) {
 		return true
 	}
 	return now.Sub(e.at) > t.hold()

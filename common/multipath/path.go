@@ -117,10 +117,11 @@ func (p *Path) end(err error) {
 }
 
 // Stalled is for how long the path has held bytes without getting rid of any
-// and without being heard; 0 when all is well.
+// and without being heard; 0 when all is well. It is measured from one call to
+// the next: a path that nobody looked at while it was idle is not at fault.
 func (p *Path) Stalled(now time.Time) time.Duration {
 	q := int64(p.conn.Queued()) + p.waiting.Load()
-	if old := p.backlog.Swap(q); q == 0 || q < old {
+	if old := p.backlog.Swap(q); q == 0 || q < old || old == 0 {
 		p.progress.Store(now.UnixNano())
 		return 0
 	}
