@@ -31,7 +31,9 @@ type Conn interface {
 
 	Traits() Traits
 
-	// Done is closed when the Conn has ended, for whatever reason.
+	// Done is closed when the Conn has ended, for whatever reason. That the
+	// other end has closed it may show only in Recv, after all that was sent
+	// before: a Conn wants a Recv under way.
 	Done() <-chan struct{}
 
 	// Err says why the Conn ended: nil while it lives, io.EOF after a clean end.
