@@ -30,17 +30,21 @@ const (
 	exitUsage = 2 // bad flags
 )
 
-// gcPercent makes the garbage collector run twice as often as by default. A
+// gcPercent is how much garbage, in per cent of what is in use, may pile up. A
 // volunteer's machine is small, nearly all garbage is the WebRTC stack's (seven
-// short-lived buffers for each packet), and little of it is alive at any time:
-// a peak of 27 MB in place of 32, for about a tenth more processor time.
-const gcPercent = 50
+// short-lived buffers for each packet), and little of it is in use at any time:
+// at full speed 100 made 32 MB of resident memory, 50 makes 24, 40 makes 22 for
+// a tenth more processor time on the way down; 30 saves no more. GOGC in the
+// environment wins.
+const gcPercent = 40
 
 // logFileMode keeps the log to its owner.
 const logFileMode = 0o600
 
 func main() {
-	debug.SetGCPercent(gcPercent)
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
