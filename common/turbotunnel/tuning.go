@@ -24,10 +24,15 @@ type Tuning struct {
 	StreamWindow, SessionWindow int
 }
 
-// ClientTuning is for the end that opens streams.
+// ClientTuning is for the end that opens streams. It announces a larger window
+// than the deployed client. A stream's window is renewed when half of it has
+// been read, so that a round trip brings as little as a half: 1 MiB limits a
+// path of 170 ms to 2.9 MB/s, 1.25 MiB carry 3.2, and more only makes longer
+// queues before the volunteer (measured).
 func ClientTuning() Tuning {
 	t := tuning()
 	t.Timeout = 600 * time.Second
+	t.StreamWindow = 1280 << 10
 	return t
 }
 
