@@ -215,17 +215,6 @@ func (c *Conn) Drained(ctx context.Context, peer net.Addr) error {
 	}
 }
 
-// InFlight counts the data segments sent to peer and not acknowledged.
-func (c *Conn) InFlight(peer net.Addr) int {
-	p := c.known(peer)
-	if p == nil {
-		return 0
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.kcp.inFlight()
-}
-
 // WriteTo implements net.PacketConn. It never blocks; a packet that finds the
 // peer's queue full, or that is of no use, is dropped.
 func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
