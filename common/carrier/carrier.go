@@ -49,7 +49,9 @@ type Conn interface {
 type Traits struct {
 	Kind       string // "rtc-reliable", "ws", "mem", ...
 	Stream     bool   // ordered and lossless, message edges may move: frame it as a byte stream
+	Lossy      bool   // messages arrive whole or not at all, in any order; never together with Stream
 	MaxMessage int    // largest message, in bytes, that Send accepts
+	Fit        int    // largest message, in bytes, that leaves as one packet of the network; 0 if that does not matter
 }
 
 // A BatchSender is a Conn that can send several messages for less than the

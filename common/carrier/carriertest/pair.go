@@ -163,7 +163,7 @@ func (c *Conn) Queued() int { return int(c.out.queued.Load()) }
 
 // Traits implements carrier.Conn.
 func (c *Conn) Traits() carrier.Traits {
-	return carrier.Traits{Kind: "mem", Stream: !c.opts.Datagram, MaxMessage: c.opts.MaxMessage}
+	return carrier.Traits{Kind: "mem", Stream: !c.opts.Datagram, Lossy: c.opts.Datagram, MaxMessage: c.opts.MaxMessage}
 }
 
 // Done implements carrier.Conn.
