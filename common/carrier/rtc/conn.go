@@ -34,12 +34,13 @@ const (
 	drainLimit = 2 * time.Second
 )
 
-// Conn is an open data channel as a carrier.Conn. A message longer than
-// maxMessage from the other end ends the Conn.
+// Conn is an open data channel, of either Kind, as a carrier.Conn. A message
+// longer than maxMessage from the other end ends the Conn.
 type Conn struct {
-	p   *peer
-	raw datachannel.ReadWriteCloserDeadliner
-	dc  *webrtc.DataChannel
+	p      *peer
+	raw    datachannel.ReadWriteCloserDeadliner
+	dc     *webrtc.DataChannel
+	traits carrier.Traits
 
 	room chan struct{} // something has been acknowledged; buffered
 
@@ -54,7 +55,8 @@ type Conn struct {
 }
 
 func newConn(p *peer, dc *webrtc.DataChannel, raw datachannel.ReadWriteCloserDeadliner) *Conn {
-	c := &Conn{p: p, raw: raw, dc: dc, room: make(chan struct{}, 1), done: make(chan struct{}), watching: make(chan struct{})}
+	c := &Conn{p: p, raw: raw, dc: dc, traits: kindOf(dc).traits(),
+		room: make(chan struct{}, 1), done: make(chan struct{}), watching: make(chan struct{})}
 	dc.SetBufferedAmountLowThreshold(lowWater)
 	dc.OnBufferedAmountLow(func() {
 		select {
@@ -82,7 +84,7 @@ func (c *Conn) Label() string { return c.dc.Label() }
 
 // Send implements carrier.Conn.
 func (c *Conn) Send(ctx context.Context, msg []byte) error {
-	if len(msg) > maxMessage {
+	if len(msg) > c.traits.MaxMessage {
 		return carrier.ErrTooLong
 	}
 	for c.Queued() >= highWater {
@@ -109,18 +111,20 @@ func (c *Conn) Send(ctx context.Context, msg []byte) error {
 }
 
 // Recv implements carrier.Conn. Empty messages are passed over. With a buf of
-// 65535 bytes or more messages are read straight into it.
+// 65535 bytes or more messages are read straight into it, and so they are on an
+// unordered channel where they fit.
 func (c *Conn) Recv(buf []byte) (int, error) {
+	if c.traits.Lossy {
+		return c.recvCut(buf)
+	}
 	if len(c.rest) == 0 {
 		if len(buf) >= maxMessage {
-			return c.recvWhole(buf)
+			n, err := c.read(buf)
+			return n, c.tooLong(err)
 		}
-		if c.buf == nil {
-			c.buf = make([]byte, maxMessage)
-		}
-		n, err := c.recvWhole(c.buf)
+		n, err := c.read(c.scratch())
 		if err != nil {
-			return 0, err
+			return 0, c.tooLong(err)
 		}
 		c.rest = c.buf[:n]
 	}
@@ -129,20 +133,48 @@ func (c *Conn) Recv(buf []byte) (int, error) {
 	return n, nil
 }
 
-func (c *Conn) recvWhole(buf []byte) (int, error) {
+// recvCut receives one message and what of it buf holds.
+func (c *Conn) recvCut(buf []byte) (int, error) {
+	n, err := c.read(buf)
+	if errors.Is(err, io.ErrShortBuffer) { // the message is still there
+		n, err = c.read(c.scratch())
+		n = copy(buf, c.buf[:n])
+	}
+	return n, c.tooLong(err)
+}
+
+// scratch is room for any message, made when it is first needed.
+func (c *Conn) scratch() []byte {
+	if c.buf == nil {
+		c.buf = make([]byte, maxMessage)
+	}
+	return c.buf
+}
+
+// read reads one message that is not empty. io.ErrShortBuffer, with the message
+// left where it was, does not end the Conn; every other error does.
+func (c *Conn) read(buf []byte) (int, error) {
 	for {
 		n, err := c.raw.Read(buf)
-		if errors.Is(err, io.ErrShortBuffer) {
-			err = carrier.ErrTooLong
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, io.ErrShortBuffer):
+			return 0, err
+		case err != nil:
 			c.end(err)
 			return 0, c.err
-		}
-		if n > 0 {
+		case n > 0:
 			return n, nil
 		}
 	}
+}
+
+// tooLong ends the Conn after a message that maxMessage bytes did not hold.
+func (c *Conn) tooLong(err error) error {
+	if errors.Is(err, io.ErrShortBuffer) {
+		c.end(carrier.ErrTooLong)
+		return c.err
+	}
+	return err
 }
 
 // Queued implements carrier.Conn: bytes that the other end has not
@@ -150,9 +182,7 @@ func (c *Conn) recvWhole(buf []byte) (int, error) {
 func (c *Conn) Queued() int { return int(c.dc.BufferedAmount()) }
 
 // Traits implements carrier.Conn.
-func (c *Conn) Traits() carrier.Traits {
-	return carrier.Traits{Kind: "rtc-reliable", Stream: true, MaxMessage: maxMessage}
-}
+func (c *Conn) Traits() carrier.Traits { return c.traits }
 
 // Done implements carrier.Conn.
 func (c *Conn) Done() <-chan struct{} { return c.done }

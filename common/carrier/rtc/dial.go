@@ -31,18 +31,25 @@ var (
 // texts.
 type SignalFunc = func(ctx context.Context, offer string) (answer string, err error)
 
-// Dial offers a connection through signal and waits for its data channel.
-// With an empty label the channel gets the one that deployed clients use. It
-// returns ErrOpenTimeout when there was an answer and nothing more.
+// Dial offers a connection through signal and waits for its data channel, a
+// reliable one. With an empty label the channel gets the one that deployed
+// clients use. It returns ErrOpenTimeout when there was an answer and nothing
+// more.
 func (e *Endpoint) Dial(ctx context.Context, label string, signal SignalFunc) (*Conn, error) {
+	return e.DialKind(ctx, label, signal, func(string) Kind { return Reliable })
+}
+
+// DialKind is Dial with a channel of the kind that choose picks. The offer says
+// nothing of it.
+func (e *Endpoint) DialKind(ctx context.Context, label string, signal SignalFunc, choose Choice) (*Conn, error) {
 	if label == "" {
 		label = randomLabel()
 	}
-	p, err := e.newPeer()
+	p, err := e.newPeer(true)
 	if err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
-	conn, err := e.offer(ctx, p, label, signal)
+	conn, err := e.offer(ctx, p, label, signal, choose)
 	if err != nil {
 		p.close()
 		return nil, err
@@ -50,12 +57,7 @@ func (e *Endpoint) Dial(ctx context.Context, label string, signal SignalFunc) (*
 	return conn, nil
 }
 
-func (e *Endpoint) offer(ctx context.Context, p *peer, label string, signal SignalFunc) (*Conn, error) {
-	dc, err := p.pc.CreateDataChannel(label, nil) // ordered and reliable
-	if err != nil {
-		return nil, fmt.Errorf("offer: %w", err)
-	}
-	p.expect(dc)
+func (e *Endpoint) offer(ctx context.Context, p *peer, label string, signal SignalFunc, choose Choice) (*Conn, error) {
 	desc, err := p.pc.CreateOffer(nil)
 	if err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
@@ -67,7 +69,18 @@ func (e *Endpoint) offer(ctx context.Context, p *peer, label string, signal Sign
 	if err != nil {
 		return nil, err
 	}
-	if err := p.accept(text, webrtc.SDPTypeAnswer); err != nil {
+	answer, err := parse(text, webrtc.SDPTypeAnswer)
+	if err != nil {
+		return nil, err
+	}
+	// The channel's own message leaves only when SCTP is up, so there is time
+	// to choose; and before the answer is applied nothing can race with it.
+	dc, err := p.pc.CreateDataChannel(label, choose(answer.SDP).init())
+	if err != nil {
+		return nil, fmt.Errorf("offer: %w", err)
+	}
+	p.expect(dc)
+	if err := p.accept(answer); err != nil {
 		return nil, err
 	}
 	return p.wait(ctx, e.cfg.OpenTimeout)
@@ -91,7 +104,7 @@ type Pending struct {
 // Answer takes an offer, gathers candidates and returns with the answer ready
 // to be sent. The connection begins to form at once.
 func (e *Endpoint) Answer(ctx context.Context, offer string) (*Pending, error) {
-	p, err := e.newPeer()
+	p, err := e.newPeer(false)
 	if err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}
@@ -105,7 +118,11 @@ func (e *Endpoint) Answer(ctx context.Context, offer string) (*Pending, error) {
 
 func (e *Endpoint) answer(ctx context.Context, p *peer, offer string) (string, error) {
 	p.pc.OnDataChannel(func(dc *webrtc.DataChannel) { p.expect(dc) })
-	if err := p.accept(offer, webrtc.SDPTypeOffer); err != nil {
+	remote, err := parse(offer, webrtc.SDPTypeOffer)
+	if err != nil {
+		return "", err
+	}
+	if err := p.accept(remote); err != nil {
 		return "", err
 	}
 	desc, err := p.pc.CreateAnswer(nil)
@@ -147,8 +164,12 @@ type peer struct {
 	shutOnce sync.Once
 }
 
-func (e *Endpoint) newPeer() (*peer, error) {
-	pc, err := e.api.NewPeerConnection(webrtc.Configuration{ICEServers: e.servers})
+func (e *Endpoint) newPeer(offers bool) (*peer, error) {
+	pc, err := e.api.NewPeerConnection(webrtc.Configuration{
+		ICEServers: e.servers,
+		// An offer has its data section before there is a channel.
+		AlwaysNegotiateDataChannels: offers,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -176,16 +197,21 @@ func (p *peer) expect(dc *webrtc.DataChannel) {
 	})
 }
 
-// accept parses and applies the other side's description.
-func (p *peer) accept(text string, want webrtc.SDPType) error {
+// parse reads the other side's description, of which the type must be want.
+func parse(text string, want webrtc.SDPType) (webrtc.SessionDescription, error) {
 	d, err := sdp.Parse(text)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBadDescription, err)
+		return webrtc.SessionDescription{}, fmt.Errorf("%w: %w", ErrBadDescription, err)
 	}
 	if d.Type != want.String() {
-		return fmt.Errorf("%w: its type is %q, not %q", ErrBadDescription, d.Type, want)
+		return webrtc.SessionDescription{}, fmt.Errorf("%w: its type is %q, not %q", ErrBadDescription, d.Type, want)
 	}
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: want, SDP: d.SDP}); err != nil {
+	return webrtc.SessionDescription{Type: want, SDP: d.SDP}, nil
+}
+
+// accept applies the other side's description.
+func (p *peer) accept(d webrtc.SessionDescription) error {
+	if err := p.pc.SetRemoteDescription(d); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadDescription, err)
 	}
 	return nil

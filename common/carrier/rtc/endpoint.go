@@ -34,6 +34,10 @@ type Config struct {
 	// PortMin and PortMax bound the local UDP ports; both 0 means any.
 	PortMin, PortMax uint16
 
+	// KeepsEdges says in our answers that messages of an unordered channel are
+	// handed on whole, both ways, so that the offerer may choose one.
+	KeepsEdges bool
+
 	// GatherTimeout ends the search for candidates; what was found by then is
 	// used. 0 means 5 s, the time one unanswered STUN query takes.
 	GatherTimeout time.Duration
@@ -190,6 +194,9 @@ func (e *Endpoint) publish(d *webrtc.SessionDescription) string {
 	text := d.SDP
 	if !e.cfg.KeepLocalAddresses {
 		text = sdp.StripLocal(text)
+	}
+	if e.cfg.KeepsEdges && d.Type == webrtc.SDPTypeAnswer {
+		text = sdp.MarkEdges(text)
 	}
 	return sdp.Description{Type: d.Type.String(), SDP: text}.String()
 }

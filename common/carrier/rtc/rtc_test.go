@@ -29,9 +29,14 @@ func endpoint(t testing.TB, cfg Config) *Endpoint {
 // pair connects two Endpoints over loopback.
 func pair(t testing.TB) (offerer, answerer *Conn) {
 	t.Helper()
-	a, b := endpoint(t, Config{KeepLocalAddresses: true}), endpoint(t, Config{KeepLocalAddresses: true})
+	return pairOf(t, Config{KeepLocalAddresses: true}, Config{KeepLocalAddresses: true}, func(string) Kind { return Reliable })
+}
+
+func pairOf(t testing.TB, offerCfg, answerCfg Config, choose Choice) (offerer, answerer *Conn) {
+	t.Helper()
+	a, b := endpoint(t, offerCfg), endpoint(t, answerCfg)
 	other := make(chan *Conn, 1)
-	conn, err := a.Dial(context.Background(), "", func(ctx context.Context, offer string) (string, error) {
+	conn, err := a.DialKind(context.Background(), "", func(ctx context.Context, offer string) (string, error) {
 		p, err := b.Answer(ctx, offer)
 		if err != nil {
 			return "", err
@@ -44,7 +49,7 @@ func pair(t testing.TB) (offerer, answerer *Conn) {
 			other <- c
 		}()
 		return p.Answer(), nil
-	})
+	}, choose)
 	if err != nil {
 		t.Fatal(err)
 	}
