@@ -16,6 +16,7 @@ import (
 
 	"flurry/common/messages"
 	"flurry/common/safelog"
+	"flurry/common/sealed"
 )
 
 // Config says how a Broker works. The zero value is a broker for the built-in
@@ -85,6 +86,7 @@ type Broker struct {
 	registry    *prometheus.Registry
 	handler     http.Handler
 	bodies      bodyReader
+	seal        *sealed.PrivateKey // of this process; a client learns the public half with its first answer
 
 	intervals atomic.Pointer[PollIntervals]
 }
@@ -119,6 +121,10 @@ func New(cfg Config) (*Broker, error) {
 		intervals = *cfg.PollIntervals
 	}
 	b.SetPollIntervals(intervals)
+	var err error
+	if b.seal, err = sealed.NewPrivateKey(); err != nil {
+		return nil, err
+	}
 	b.record = recorder{stats: newStats(maxStatAddrs), metrics: newMetrics(b.matcher)}
 	if err := b.register(cfg.Registerer); err != nil {
 		return nil, err

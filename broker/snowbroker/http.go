@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"flurry/common/messages"
+	"flurry/common/sealed"
 )
 
 // Routes of the broker (wire specification, sections 2.3 and 3).
@@ -83,17 +84,40 @@ func (b *Broker) serveClient(w http.ResponseWriter, r *http.Request) {
 		b.serveLegacyClient(w, r, req, err)
 		return
 	}
-	req, err := messages.DecodeClientPollRequest(body.Bytes())
-	body.free()
-	if err != nil {
-		b.replyClient(w, messages.ClientPollResponse{Error: err.Error()})
+	if sealed.Is(body.Bytes()) {
+		b.serveSealed(w, r, &body)
 		return
 	}
-	answer, err := b.introduce(r, req)
+	req, err := messages.DecodeClientPollRequest(body.Bytes())
+	body.free()
+	b.servePoll(w, r, req, err, nil)
+}
+
+// serveSealed takes an offer that comes by way of a bridge (doc/wire.md,
+// section 7.7).
+func (b *Broker) serveSealed(w http.ResponseWriter, r *http.Request, body *requestBody) {
+	text, key, err := b.seal.Open(body.Bytes())
+	body.free()
+	if err != nil {
+		b.replyClient(w, messages.ClientPollResponse{Error: messages.ErrTextSealed}, nil)
+		return
+	}
+	req, err := messages.DecodeClientPollRequest(text)
+	b.servePoll(w, r, req, err, key)
+}
+
+// servePoll replies to a client whose request was decoded to req or failed with
+// err. With a key the request came sealed, and so goes the reply.
+func (b *Broker) servePoll(w http.ResponseWriter, r *http.Request, req messages.ClientPollRequest, err error, key *sealed.ReplyKey) {
+	if err != nil {
+		b.replyClient(w, messages.ClientPollResponse{Error: err.Error()}, key)
+		return
+	}
 	var resp messages.ClientPollResponse
+	answer, err := b.introduce(r, req, key != nil)
 	switch {
 	case err == nil:
-		resp.Answer = answer.SDP
+		resp.Answer, resp.Key = answer.SDP, b.seal.Public()
 	case errors.Is(err, errUnknownBridge):
 		resp.Error = messages.ErrTextUnknownBridge
 	case errors.Is(err, ErrNoProxies):
@@ -104,7 +128,7 @@ func (b *Broker) serveClient(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	b.replyClient(w, resp)
+	b.replyClient(w, resp, key)
 }
 
 // serveLegacyClient replies to a client of the form before versions, whose
@@ -114,7 +138,7 @@ func (b *Broker) serveLegacyClient(w http.ResponseWriter, r *http.Request, req m
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	answer, err := b.introduce(r, req)
+	answer, err := b.introduce(r, req, false)
 	switch {
 	case err == nil:
 		reply(w, []byte(answer.SDP))
@@ -133,8 +157,9 @@ func (b *Broker) serveLegacyClient(w http.ResponseWriter, r *http.Request, req m
 var errUnknownBridge = errors.New("bridge is not in the list")
 
 // introduce finds a proxy for a client, waits for its answer and counts how it
-// ended.
-func (b *Broker) introduce(r *http.Request, req messages.ClientPollRequest) (Answer, error) {
+// ended. A request that was sealed came from a bridge, whose country is not the
+// client's.
+func (b *Broker) introduce(r *http.Request, req messages.ClientPollRequest, sealed bool) (Answer, error) {
 	if _, ok := b.bridges.Lookup(req.Fingerprint); !ok {
 		return Answer{}, errUnknownBridge
 	}
@@ -151,7 +176,7 @@ func (b *Broker) introduce(r *http.Request, req messages.ClientPollRequest) (Ans
 		return answer, err
 	}
 	country := unknownCountry
-	if b.country != nil {
+	if b.country != nil && !sealed {
 		country = b.countryOf(r)
 	}
 	b.record.client(o, req.NAT, country, answer.Type)
@@ -168,8 +193,12 @@ func (b *Broker) countryOf(r *http.Request) string {
 	return unknownCountry
 }
 
-func (b *Broker) replyClient(w http.ResponseWriter, resp messages.ClientPollResponse) {
+// replyClient replies, sealed if there is a key for it.
+func (b *Broker) replyClient(w http.ResponseWriter, resp messages.ClientPollResponse, key *sealed.ReplyKey) {
 	text, err := resp.Encode()
+	if err == nil && key != nil {
+		text, err = key.Seal(text)
+	}
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return

@@ -162,7 +162,7 @@ func TestIntroduction(t *testing.T) {
 	}
 	s.expect("answer", s.post("/answer", answerBody("p")), `200 {"Status":"success"}`)
 	s.expect("client", <-client,
-		`200 {"answer":"{\"type\":\"answer\",\"sdp\":\"v=0\\r\\na=candidate:1 1 udp 1 198.51.100.1 9 typ host\\r\\n\"}"}`)
+		`200 {"answer":"{\"type\":\"answer\",\"sdp\":\"v=0\\r\\na=candidate:1 1 udp 1 198.51.100.1 9 typ host\\r\\n\"}","key":"`+s.b.seal.Public()+`"}`)
 	s.expect("second answer", s.post("/answer", answerBody("p")), `200 {"Status":"client gone"}`)
 }
 

@@ -103,6 +103,7 @@ func newClientPollRequest(offer, nat, fingerprint string) (ClientPollRequest, er
 type ClientPollResponse struct {
 	Answer string `json:"answer,omitempty"` // session description in its wrapper
 	Error  string `json:"error,omitempty"`  // reason, for the log
+	Key    string `json:"key,omitempty"`    // sealed.PublicKey of the broker, with an Answer; older peers pass over it
 }
 
 // Encode returns r as the body of a response.
@@ -121,7 +122,7 @@ func DecodeClientPollResponse(body []byte) (ClientPollResponse, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return ClientPollResponse{}, fmt.Errorf("decode client response: %w", err)
 	}
-	if r == (ClientPollResponse{}) {
+	if r.Answer == "" && r.Error == "" {
 		return ClientPollResponse{}, ErrEmptyResponse
 	}
 	return r, nil

@@ -35,6 +35,7 @@ const (
 	ErrTextTimedOut        = "timed out waiting for answer!"
 	ErrTextUnknownBridge   = "bridge with requested fingerprint is unknown to the broker"
 	ErrTextUndecodablePath = "cannot decode URL path"
+	ErrTextSealed          = "cannot open sealed message" // our own: the broker has another key
 )
 
 // A StatusError reports a poll response whose status is neither a match nor
