@@ -72,7 +72,7 @@ func unframe(t *testing.T, raw []byte, cut int) [][]byte {
 		rest = rest[n:]
 	}
 	a.Close()
-	p := newPackets(b)
+	p := newPackets(b, nil)
 	var out [][]byte
 	buf := make([]byte, MaxPacket)
 	for {

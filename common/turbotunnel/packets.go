@@ -26,13 +26,14 @@ const (
 // packets. A packet cut by the receiver's buffer is dropped: KCP sends it again.
 type packets struct {
 	carrier.Conn
-	stream messages
+	stream *messages
 	reader *encapsulation.Reader
 	out    []byte // used by Send and SendBatch only
 }
 
-func newPackets(c carrier.Conn) *packets {
-	s := messages{c}
+// newPackets frames c, of which begin has been read already.
+func newPackets(c carrier.Conn, begin []byte) *packets {
+	s := &messages{c, begin}
 	return &packets{Conn: c, stream: s, reader: encapsulation.NewReader(s)}
 }
 
@@ -94,7 +95,19 @@ func (p *packets) Recv(buf []byte) (int, error) {
 }
 
 // messages reads a carrier's messages as one stream of bytes.
-type messages struct{ c carrier.Conn }
+type messages struct {
+	c     carrier.Conn
+	begin []byte // comes before what c has
+}
 
 // Read implements io.Reader.
-func (m messages) Read(p []byte) (int, error) { return m.c.Recv(p) }
+func (m *messages) Read(p []byte) (int, error) {
+	if len(m.begin) > 0 {
+		n := copy(p, m.begin)
+		if m.begin = m.begin[n:]; len(m.begin) == 0 {
+			m.begin = nil // lets go of the memory
+		}
+		return n, nil
+	}
+	return m.c.Recv(p)
+}

@@ -19,52 +19,74 @@ const preludeLen = len(magic) + len(ClientID{})
 // protocol.
 var ErrBadMagic = errors.New("turbotunnel: the carrier does not begin with the expected magic")
 
-// errNotStream refuses carriers that this framing would break on.
-var errNotStream = errors.New("turbotunnel: only carriers that are byte streams can be framed")
-
 // AppendPrelude appends the 16 bytes with which a client opens a carrier.
 func AppendPrelude(dst []byte, id ClientID) []byte {
 	return append(append(dst, magic[:]...), id[:]...)
 }
 
 // Attach is the client's half: it sends the prelude for id over c and returns
-// c as a pipe of packets, which owns c. On an error c is left open.
+// c as a pipe of packets, which owns c. On an error c is left open. Where c loses
+// messages each of them is framed for itself and names id again.
 func Attach(ctx context.Context, c carrier.Conn, id ClientID) (carrier.Conn, error) {
 	if !c.Traits().Stream {
-		return nil, errNotStream
+		d := newDatagrams(c, id, true, make([]byte, maxDatagram))
+		// So that the server hears of the path before there is anything to say.
+		if err := c.Send(ctx, d.head); err != nil {
+			return nil, fmt.Errorf("send the prelude: %w", err)
+		}
+		return d, nil
 	}
 	if err := c.Send(ctx, AppendPrelude(nil, id)); err != nil {
 		return nil, fmt.Errorf("send the prelude: %w", err)
 	}
-	return newPackets(c), nil
+	return newPackets(c, nil), nil
 }
 
 // Accept is the server's half: it waits for the prelude and returns the
-// ClientID and c as a pipe of packets, which owns c. It returns ErrBadMagic for
-// a stranger and io.EOF for a carrier that ended unused; when ctx ends first,
-// Accept closes c, because a wait for a message can only be ended so. After
-// any other error c is left open.
+// ClientID and c as a pipe of packets, which owns c. The first message shows
+// whether the client frames by message, and so does the server then: c must hand
+// on whole messages of up to 2 KiB where the volunteer does, as a WebSocket does.
+//
+// Accept returns ErrBadMagic for a stranger and io.EOF for a carrier that ended
+// unused; when ctx ends first, Accept closes c, because a wait for a message can
+// only be ended so. After any other error c is left open.
 func Accept(ctx context.Context, c carrier.Conn) (ClientID, carrier.Conn, error) {
-	var id ClientID
-	if !c.Traits().Stream {
-		return id, nil, errNotStream
-	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
-	p := newPackets(c)
-	var prelude [preludeLen]byte
-	_, err := io.ReadFull(p.stream, prelude[:])
+	id, p, err := accept(c)
 	if !stop() {
-		return id, nil, fmt.Errorf("wait for the prelude: %w", ctx.Err())
+		return ClientID{}, nil, fmt.Errorf("wait for the prelude: %w", ctx.Err())
 	}
-	if err == io.EOF {
-		return id, nil, io.EOF
+	switch {
+	case err == nil:
+		return id, p, nil
+	case err == io.EOF || err == ErrBadMagic:
+		return ClientID{}, nil, err
 	}
+	return ClientID{}, nil, fmt.Errorf("read the prelude: %w", err)
+}
+
+func accept(c carrier.Conn) (id ClientID, p carrier.Conn, err error) {
+	first := make([]byte, maxDatagram)
+	n, err := c.Recv(first)
 	if err != nil {
-		return id, nil, fmt.Errorf("read the prelude: %w", err)
+		return id, nil, err
+	}
+	if id, ok := readHead(first[:n]); ok {
+		d := newDatagrams(c, id, false, first)
+		d.take(first[:n])
+		return id, d, nil
+	}
+	if !c.Traits().Stream {
+		return id, nil, ErrBadMagic
+	}
+	s := newPackets(c, first[:n])
+	var prelude [preludeLen]byte
+	if _, err := io.ReadFull(s.stream, prelude[:]); err != nil {
+		return id, nil, err
 	}
 	if [8]byte(prelude[:8]) != magic {
 		return id, nil, ErrBadMagic
 	}
 	copy(id[:], prelude[8:])
-	return id, p, nil
+	return id, s, nil
 }

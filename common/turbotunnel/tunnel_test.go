@@ -97,18 +97,6 @@ func TestAcceptGivesUp(t *testing.T) {
 	<-b.Done()
 }
 
-func TestDatagramCarriersAreRefused(t *testing.T) {
-	a, b := carriertest.Pair(carriertest.Options{Datagram: true})
-	defer a.Close()
-	defer b.Close()
-	if _, err := Attach(context.Background(), a, ClientID{}); !errors.Is(err, errNotStream) {
-		t.Errorf("Attach: %v", err)
-	}
-	if _, _, err := Accept(context.Background(), b); !errors.Is(err, errNotStream) {
-		t.Errorf("Accept: %v", err)
-	}
-}
-
 // joined returns both ends of a packet pipe.
 func joined(t *testing.T) (client, server carrier.Conn, id ClientID) {
 	t.Helper()
