@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"flurry/common/carrier"
 	"flurry/common/carrier/rtc"
 	"flurry/common/messages"
+	"flurry/common/sdp"
 )
 
 // attemptTimeout bounds one attempt as a whole: gathering candidates (about 5 s
@@ -17,9 +19,22 @@ import (
 // room to spare. A Dialer that hangs must not use up the pool.
 const attemptTimeout = 60 * time.Second
 
-// An rtcDialer makes WebRTC carriers.
+// unorderedChannels lets the dialer open unordered channels. It waits for a
+// session that sends again itself what such a channel loses.
+const unorderedChannels = false
+
+// orderedFor is for how long channels are ordered after a volunteer whose answer
+// promised to keep message edges has not kept them. Most of those that would be
+// asked meanwhile do keep them, and one path in so many minutes is bearable.
+const orderedFor = 10 * time.Minute
+
+// An rtcDialer makes WebRTC carriers: an unordered channel with a volunteer that
+// is known to keep message edges, an ordered one with any other.
 type rtcDialer struct {
-	endpoint *rtc.Endpoint
+	endpoint  *rtc.Endpoint
+	unordered bool // set before use
+
+	distrust atomic.Int64 // UnixNano until which all channels are ordered
 }
 
 func newRTCDialer(iceServers []string, keepLocal bool, log *slog.Logger) (*rtcDialer, error) {
@@ -27,16 +42,35 @@ func newRTCDialer(iceServers []string, keepLocal bool, log *slog.Logger) (*rtcDi
 	if err != nil {
 		return nil, fmt.Errorf("set up WebRTC: %w", err)
 	}
-	return &rtcDialer{e}, nil
+	return &rtcDialer{endpoint: e, unordered: unorderedChannels}, nil
 }
 
 // DialCarrier implements CarrierDialer.
 func (d *rtcDialer) DialCarrier(ctx context.Context, signal SignalFunc) (carrier.Conn, error) {
-	c, err := d.endpoint.Dial(ctx, "", signal)
+	c, err := d.endpoint.DialKind(ctx, "", signal, d.kind)
 	if err != nil {
 		return nil, err // not c: a nil *rtc.Conn is no nil carrier.Conn
 	}
-	return c, nil
+	return rtcCarrier{c, d}, nil
+}
+
+// kind chooses the kind of channel for a volunteer by its answer.
+func (d *rtcDialer) kind(answer string) rtc.Kind {
+	if d.unordered && time.Now().UnixNano() >= d.distrust.Load() && sdp.KeepsEdges(answer) {
+		return rtc.Unordered
+	}
+	return rtc.Reliable
+}
+
+// An rtcCarrier tells its dialer when its volunteer does not keep edges.
+type rtcCarrier struct {
+	*rtc.Conn
+	dialer *rtcDialer
+}
+
+// EdgesLost implements turbotunnel.EdgeWatcher.
+func (c rtcCarrier) EdgesLost() {
+	c.dialer.distrust.Store(time.Now().Add(orderedFor).UnixNano())
 }
 
 // The stages of an attempt: where it was when it failed says what to report.

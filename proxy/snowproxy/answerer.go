@@ -56,6 +56,9 @@ func rtcConfig(cfg Config) rtc.Config {
 func newWebRTC(cfg Config) (webRTC, error) {
 	c := rtcConfig(cfg)
 	c.GatherTimeout, c.OpenTimeout = gatherLimit, openLimit
+	// A WebSocket gives the pump whole messages. What another Upstream does is
+	// not known.
+	c.KeepsEdges = cfg.Upstream == nil
 	endpoint, err := rtc.New(c)
 	return webRTC{endpoint}, err
 }

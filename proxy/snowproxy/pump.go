@@ -35,7 +35,10 @@ var (
 )
 
 // A pump copies messages between a client's carrier and a relay's until one of
-// them ends. It keeps message edges wherever both carriers have room for them.
+// them ends. It keeps message edges wherever both carriers have room for them,
+// and over WebSocket and an unordered channel they have it for messages of up to
+// 2048 bytes: the proxy's answers promise it. A longer one is divided, not
+// dropped, so that whoever relies on edges sees at once that they are lost.
 type pump struct {
 	client, relay carrier.Conn
 	tally         *tally
