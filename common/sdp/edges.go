@@ -13,14 +13,7 @@ const wholeMessages = "whole-messages"
 
 // MarkEdges adds to text, an answer, that whoever sends it hands on messages
 // whole.
-func MarkEdges(text string) string {
-	const line = "a=" + wholeMessages + "\r\n"
-	// Attributes of the session stand before its first media section.
-	if head, media, ok := strings.Cut(text, "\nm="); ok {
-		return head + "\n" + line + "m=" + media
-	}
-	return text + line
-}
+func MarkEdges(text string) string { return addAttribute(text, wholeMessages) }
 
 // KeepsEdges reports whether the peer who wrote text, an answer, is known to
 // hand on messages whole: one that says so, or a browser. The deployed

@@ -45,7 +45,7 @@ func (e *Endpoint) DialKind(ctx context.Context, label string, signal SignalFunc
 	if label == "" {
 		label = randomLabel()
 	}
-	p, err := e.newPeer(true)
+	p, err := e.peer(true)
 	if err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
@@ -65,7 +65,7 @@ func (e *Endpoint) offer(ctx context.Context, p *peer, label string, signal Sign
 	if err := p.describe(ctx, desc, e.cfg.GatherTimeout); err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
-	text, err := signal(ctx, e.publish(p.pc.LocalDescription()))
+	text, err := signal(ctx, e.publish(p))
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ type Pending struct {
 // Answer takes an offer, gathers candidates and returns with the answer ready
 // to be sent. The connection begins to form at once.
 func (e *Endpoint) Answer(ctx context.Context, offer string) (*Pending, error) {
-	p, err := e.newPeer(false)
+	p, err := e.peer(false)
 	if err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}
@@ -132,7 +132,7 @@ func (e *Endpoint) answer(ctx context.Context, p *peer, offer string) (string, e
 	if err := p.describe(ctx, desc, e.cfg.GatherTimeout); err != nil {
 		return "", err
 	}
-	return e.publish(p.pc.LocalDescription()), nil
+	return e.publish(p), nil
 }
 
 // Answer is the wrapper text to send back.
@@ -156,6 +156,9 @@ func (p *Pending) Close() { p.p.close() }
 type peer struct {
 	pc *webrtc.PeerConnection
 
+	gathering *gathering
+	selection selection
+
 	opened   chan *Conn // the first channel, once open; buffered
 	openOnce sync.Once
 	failed   chan struct{} // closed when ICE or DTLS has failed
@@ -164,16 +167,34 @@ type peer struct {
 	shutOnce sync.Once
 }
 
-func (e *Endpoint) newPeer(offers bool) (*peer, error) {
-	pc, err := e.api.NewPeerConnection(webrtc.Configuration{
+// peer returns the connection that Prepare made ready, or a new one.
+func (e *Endpoint) peer(offers bool) (*peer, error) {
+	if p := e.stock.take(); p != nil {
+		return p, nil
+	}
+	return e.newPeer(offers, false)
+}
+
+// newPeer makes a connection. One for the stock begins to gather at once.
+func (e *Endpoint) newPeer(offers, stocked bool) (*peer, error) {
+	p := &peer{
+		gathering: newGathering(stocked),
+		opened:    make(chan *Conn, 1), failed: make(chan struct{}), closed: make(chan struct{}),
+	}
+	cfg := webrtc.Configuration{
 		ICEServers: e.servers,
 		// An offer has its data section before there is a channel.
 		AlwaysNegotiateDataChannels: offers,
-	})
+	}
+	if stocked {
+		cfg.ICECandidatePoolSize = 1
+	}
+	pc, err := e.api(p).NewPeerConnection(cfg)
 	if err != nil {
 		return nil, err
 	}
-	p := &peer{pc: pc, opened: make(chan *Conn, 1), failed: make(chan struct{}), closed: make(chan struct{})}
+	p.pc = pc
+	pc.OnICECandidate(p.gathering.candidate)
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		switch s {
 		case webrtc.PeerConnectionStateFailed:
@@ -211,28 +232,21 @@ func parse(text string, want webrtc.SDPType) (webrtc.SessionDescription, error) 
 
 // accept applies the other side's description.
 func (p *peer) accept(d webrtc.SessionDescription) error {
+	p.selection.heed(d)
 	if err := p.pc.SetRemoteDescription(d); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadDescription, err)
 	}
 	return nil
 }
 
-// describe applies our description and waits for its candidates, at most
-// limit: late ones are left out.
+// describe applies our description and waits until it is ready to be sent, at
+// most limit.
 func (p *peer) describe(ctx context.Context, d webrtc.SessionDescription, limit time.Duration) error {
 	gathered := webrtc.GatheringCompletePromise(p.pc)
 	if err := p.pc.SetLocalDescription(d); err != nil {
 		return err
 	}
-	t := time.NewTimer(limit)
-	defer t.Stop()
-	select {
-	case <-gathered:
-	case <-t.C:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return nil
+	return p.gathering.wait(ctx, gathered, limit)
 }
 
 func (p *peer) wait(ctx context.Context, limit time.Duration) (*Conn, error) {

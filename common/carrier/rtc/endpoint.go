@@ -39,7 +39,8 @@ type Config struct {
 	KeepsEdges bool
 
 	// GatherTimeout ends the search for candidates; what was found by then is
-	// used. 0 means 5 s, the time one unanswered STUN query takes.
+	// used. 0 means 2 s. It ends earlier when what STUN gives is there, see
+	// gathering.
 	GatherTimeout time.Duration
 
 	// OpenTimeout bounds the wait for the data channel once both descriptions
@@ -54,9 +55,13 @@ type Config struct {
 }
 
 const (
-	defaultGatherTimeout = 5 * time.Second
-	defaultOpenTimeout   = 10 * time.Second
-	defaultSTUNPort      = "3478" // RFC 8489 section 9
+	// defaultGatherTimeout lets two STUN requests be lost, which are repeated
+	// after 0.5 and 1.5 s (RFC 8489 section 6.2.1), and is not longer, since an
+	// open proxy can be reached without any candidate of ours.
+	defaultGatherTimeout = 2 * time.Second
+
+	defaultOpenTimeout = 10 * time.Second
+	defaultSTUNPort    = "3478" // RFC 8489 section 9
 
 	// iceDisconnected and iceFailed are how long a path may be without an
 	// answer to a connectivity check before it counts as disturbed and as
@@ -66,6 +71,11 @@ const (
 	iceDisconnected = 5 * time.Second
 	iceFailed       = 15 * time.Second
 	iceKeepalive    = 2 * time.Second
+
+	// dtlsRetransmit is the first wait for the other end's next flight, doubled
+	// each time. RFC 6347, section 4.2.4.1, recommends 1 s and allows less where
+	// the round trip is known to be: half a second is longer than most.
+	dtlsRetransmit = 500 * time.Millisecond
 
 	// receiveWindow is SCTP's a_rwnd: what the other end may have under way.
 	// 2 MiB carry 10 MB/s over 200 ms; all of it may be memory in use.
@@ -80,11 +90,12 @@ const (
 )
 
 // Endpoint makes WebRTC carriers with one configuration. It is safe for
-// concurrent use and holds no resources of its own.
+// concurrent use and holds no resources of its own but what Prepare makes.
 type Endpoint struct {
-	cfg     Config
-	api     *webrtc.API
-	servers []webrtc.ICEServer
+	cfg      Config
+	settings webrtc.SettingEngine
+	servers  []webrtc.ICEServer
+	stock    stock
 }
 
 // New checks cfg, reporting every fault at once.
@@ -114,14 +125,14 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.OutboundAddress.IsValid() && cfg.KeepLocalAddresses {
 		errs = append(errs, errors.New("an outbound address and keeping local addresses exclude each other"))
 	}
-	se, err := e.settings()
+	se, err := e.newSettings()
 	if err != nil {
 		errs = append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	e.api = webrtc.NewAPI(webrtc.WithSettingEngine(se))
+	e.settings = se
 	return e, nil
 }
 
@@ -150,7 +161,14 @@ func ParseSTUN(text string) (hostport string, err error) {
 	return net.JoinHostPort(host, port), nil
 }
 
-func (e *Endpoint) settings() (webrtc.SettingEngine, error) {
+// api returns the stack for one connection, which sees its own checks only.
+func (e *Endpoint) api(p *peer) *webrtc.API {
+	se := e.settings
+	se.SetICEBindingRequestHandler(p.selection.check)
+	return webrtc.NewAPI(webrtc.WithSettingEngine(se), webrtc.WithMediaEngine(new(webrtc.MediaEngine)))
+}
+
+func (e *Endpoint) newSettings() (webrtc.SettingEngine, error) {
 	var se webrtc.SettingEngine
 	cfg := &e.cfg
 	se.LoggerFactory = loggers{cfg.Logger}
@@ -161,6 +179,13 @@ func (e *Endpoint) settings() (webrtc.SettingEngine, error) {
 	se.SetIncludeLoopbackCandidate(cfg.KeepLocalAddresses)
 	se.SetSCTPMaxReceiveBufferSize(receiveWindow)
 	se.SetSCTPMinCwnd(congestionFloor)
+	se.EnableSctpSnap(true)
+	// The stack waits 0.5 s and 1 s before it nominates a pair with a reflexive
+	// address, for the sake of a better one. Where those are all there is, as
+	// behind a NAT, the first that works does as well as the next.
+	se.SetSrflxAcceptanceMinWait(0)
+	se.SetPrflxAcceptanceMinWait(0)
+	se.SetDTLSRetransmissionInterval(dtlsRetransmit)
 	// A browser sends no HelloVerifyRequest, and a censor has blocked it.
 	se.SetDTLSInsecureSkipHelloVerify(true)
 	if cfg.PortMin != 0 || cfg.PortMax != 0 {
@@ -190,10 +215,16 @@ func (e *Endpoint) settings() (webrtc.SettingEngine, error) {
 }
 
 // publish returns the description to give to the other side as wrapper text.
-func (e *Endpoint) publish(d *webrtc.SessionDescription) string {
+func (e *Endpoint) publish(p *peer) string {
+	d := p.pc.LocalDescription()
 	text := d.SDP
 	if !e.cfg.KeepLocalAddresses {
 		text = sdp.StripLocal(text)
+	}
+	if d.Type == webrtc.SDPTypeOffer {
+		text = p.withSCTPInit(text)
+	} else {
+		text = sdp.MarkEarly(text)
 	}
 	if e.cfg.KeepsEdges && d.Type == webrtc.SDPTypeAnswer {
 		text = sdp.MarkEdges(text)
