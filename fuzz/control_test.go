@@ -57,7 +57,7 @@ func FuzzControl(f *testing.F) {
 				}
 				break
 			}
-			bounded(t, "body", cap(frame.Body), len(stream))
+			bounded(t, "body", cap(frame.Body), len(stream)+bytes.MinRead)
 			if err := c.Send(frame); err != nil {
 				t.Fatalf("%+v came and cannot go: %v", frame, err)
 			}
