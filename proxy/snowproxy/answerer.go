@@ -9,11 +9,6 @@ import (
 )
 
 const (
-	// gatherLimit bounds the search for candidates. The broker waits 5 s for
-	// the answer and its proxies send what they have after 3.75 s (spec section
-	// 3.5); the difference is for making the connection and signing the answer.
-	gatherLimit = 3500 * time.Millisecond
-
 	// openLimit is how long a client has to open its channel once its answer
 	// has been delivered (spec section 3.5).
 	openLimit = 20 * time.Second
@@ -55,7 +50,7 @@ func rtcConfig(cfg Config) rtc.Config {
 
 func newWebRTC(cfg Config) (webRTC, error) {
 	c := rtcConfig(cfg)
-	c.GatherTimeout, c.OpenTimeout = gatherLimit, openLimit
+	c.OpenTimeout = openLimit
 	// A WebSocket gives the pump whole messages. What another Upstream does is
 	// not known.
 	c.KeepsEdges = cfg.Upstream == nil

@@ -49,6 +49,7 @@ type Proxy struct {
 	nat        messages.NATType
 	natProbed  bool      // at least once
 	natCheck   time.Time // when the NAT type is to be probed again, if that is configured
+	stockUntil time.Time // until then polls may well bring a client
 
 	// Safe for concurrent use.
 	ran      atomic.Bool
@@ -126,11 +127,13 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if p.cfg.SummaryInterval > 0 {
 		background.Go(func() { p.summarise(ctx) })
 	}
+	p.expectClients()
 	for p.relayReachable(ctx) && p.natKnown(ctx) {
 		if p.tokens.take(ctx) != nil || !sleep(ctx, spread(p.pollOnce(ctx))) {
 			break
 		}
 	}
+	p.unprepare()
 	p.sessions.Wait()
 	background.Wait()
 	if t, ok := p.http.(*http.Transport); ok && p.cfg.HTTP == nil {
@@ -143,6 +146,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 // next poll. The token that the caller has taken goes to the client's session
 // or back.
 func (p *Proxy) pollOnce(ctx context.Context) time.Duration {
+	p.prepare()
 	sid := newSessionID()
 	match, err := p.broker.poll(ctx, messages.ProxyPollRequest{
 		SessionID:    sid,
@@ -152,6 +156,7 @@ func (p *Proxy) pollOnce(ctx context.Context) time.Duration {
 		RelayPattern: &p.cfg.RelayPattern,
 	})
 	if err == nil && match.Status == messages.StatusClientMatch {
+		p.expectClients()
 		p.sessions.Go(func() { p.serve(ctx, sid, match) })
 		return p.schedule.answered(match.NextPoll)
 	}
