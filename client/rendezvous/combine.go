@@ -25,6 +25,20 @@ type race struct {
 	methods []Exchanger
 }
 
+// Prepare makes the method that comes first ready, if it can.
+func (r *race) Prepare() {
+	if len(r.methods) > 0 {
+		prepare(r.methods[0])
+	}
+}
+
+// prepare makes a method ready for an Exchange, if it has a way to.
+func prepare(e Exchanger) {
+	if p, ok := e.(interface{ Prepare() }); ok {
+		p.Prepare()
+	}
+}
+
 // An outcome is what one method came to.
 type outcome struct {
 	reply []byte
@@ -81,6 +95,13 @@ func InTurn(methods ...Exchanger) Exchanger {
 type inTurn struct {
 	methods []Exchanger
 	first   atomic.Int64 // index of the method that worked last
+}
+
+// Prepare makes the method that worked last ready, if it can.
+func (t *inTurn) Prepare() {
+	if len(t.methods) > 0 {
+		prepare(t.methods[t.first.Load()])
+	}
 }
 
 func (t *inTurn) Exchange(ctx context.Context, request []byte) ([]byte, error) {

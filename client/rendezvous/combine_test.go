@@ -113,3 +113,33 @@ func TestInTurn(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// preparing counts Prepare.
+type preparing struct {
+	method
+	prepared int
+}
+
+func (p *preparing) Prepare() { p.prepared++ }
+
+// A combination makes ready the method that it will use first.
+func TestCombinationsPrepare(t *testing.T) {
+	bad, good := &preparing{}, &preparing{method: method{text: "good"}}
+	r := Race(time.Second, bad, good)
+	r.(interface{ Prepare() }).Prepare()
+	if bad.prepared != 1 || good.prepared != 0 {
+		t.Errorf("Race: %d and %d times", bad.prepared, good.prepared)
+	}
+	turn := InTurn(bad, good)
+	turn.(interface{ Prepare() }).Prepare()
+	if _, err := turn.Exchange(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	turn.(interface{ Prepare() }).Prepare()
+	if bad.prepared != 2 || good.prepared != 1 {
+		t.Errorf("InTurn: %d and %d times", bad.prepared, good.prepared)
+	}
+	for _, empty := range []Exchanger{Race(0), InTurn(), InTurn(&method{})} {
+		empty.(interface{ Prepare() }).Prepare()
+	}
+}

@@ -80,6 +80,7 @@ type HTTP struct {
 
 	mu     sync.Mutex
 	failed map[string]time.Time // when a front last failed
+	next   string               // the front that Prepare has chosen for the next Exchange, or ""
 }
 
 // NewHTTP checks c and returns the rendezvous.
@@ -153,6 +154,21 @@ func validFront(s string) bool {
 	})
 }
 
+// Prepare begins to open the connection that the next Exchange will use, its
+// front drawn at random as ever, and returns at once. A failure shows in the
+// Exchange.
+func (h *HTTP) Prepare() {
+	to := *h.target
+	if len(h.fronts) > 0 {
+		order := h.order() // keeps an earlier choice, which it puts first
+		h.mu.Lock()
+		h.next = order[0]
+		h.mu.Unlock()
+		to.Host = order[0]
+	}
+	h.transport.Connect(&to)
+}
+
 // Exchange posts request to the broker and returns the reply's body. With
 // fronts, one that cannot be reached, does not answer or answers with another
 // status than 200 is passed over for the next while time is left; the error
@@ -220,7 +236,8 @@ func (h *HTTP) try(ctx context.Context, front string, request []byte, others boo
 }
 
 // order returns the fronts shuffled, with those that failed lately at the end,
-// the longest ago first.
+// the longest ago first, and with the one that Prepare has chosen, which it uses
+// up, at the beginning.
 func (h *HTTP) order() []string {
 	order := slices.Clone(h.fronts)
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
@@ -233,6 +250,11 @@ func (h *HTTP) order() []string {
 		}
 		return time.Time{}
 	}
+	if h.next != "" && recent(h.next).IsZero() {
+		at := slices.Index(order, h.next)
+		order[0], order[at] = order[at], order[0]
+	}
+	h.next = ""
 	slices.SortStableFunc(order, func(a, b string) int { return recent(a).Compare(recent(b)) })
 	return order
 }

@@ -227,6 +227,43 @@ func TestFronting(t *testing.T) {
 	}
 }
 
+// Prepare opens the connection of the next Exchange, to a front drawn at random,
+// and no other.
+func TestPrepare(t *testing.T) {
+	used := map[string]bool{}
+	for range 20 {
+		f := newFronts(t)
+		f.add(t, "a.example", nil)
+		f.add(t, "b.example", nil)
+		h := newHTTP(t, f.config("a.example", "b.example"))
+		h.Prepare()
+		h.Prepare()
+		if reply, err := h.Exchange(t.Context(), []byte("offer")); err != nil || string(reply) != "offer" {
+			t.Fatalf("%q, %v", reply, err)
+		}
+		if len(f.dials) != 1 {
+			t.Fatalf("dialled %q", f.dials)
+		}
+		used[f.dials[0]] = true
+	}
+	if len(used) != 2 {
+		t.Errorf("always the same front: %v", used)
+	}
+}
+
+// A front that Prepare chose and that fails is passed over like any other.
+func TestPrepareDeadFront(t *testing.T) {
+	f := newFronts(t)
+	f.add(t, "a.example", nil)
+	h := newHTTP(t, f.config("a.example", "dead.example"))
+	for range 10 {
+		h.Prepare()
+		if reply, err := h.Exchange(t.Context(), []byte("offer")); err != nil || string(reply) != "offer" {
+			t.Fatalf("%q, %v", reply, err)
+		}
+	}
+}
+
 // Every front gets its share.
 func TestFrontsAreDrawnAtRandom(t *testing.T) {
 	f := newFronts(t)

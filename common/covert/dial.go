@@ -28,8 +28,10 @@ func (t *Transport) dialPlain(ctx context.Context, addr string) (net.Conn, error
 }
 
 // dialTLS makes a TLS connection to addr with the certificate verified for host
-// and returns it with the protocol that ALPN chose, "" if none.
+// and returns it with the protocol that ALPN chose, "" if none. It is called
+// from dial, and so before Close has waited.
 func (t *Transport) dialTLS(ctx context.Context, addr, host string) (net.Conn, string, error) {
+	t.work.Go(func() { t.roots() }) // beside TCP's handshake
 	attempts := 1
 	if t.hello.randomized {
 		attempts = randomizedAttempts
@@ -75,7 +77,7 @@ func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (n
 // imitate prepares the imitated browser's hello for raw.
 func (t *Transport) imitate(raw net.Conn, host string, noSNI bool) (*utls.UConn, error) {
 	for range randomizedDraws {
-		conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.options.RootCAs}, t.hello.id)
+		conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.roots()}, t.hello.id)
 		if noSNI {
 			// The name stays in the Config: the certificate is verified for it.
 			if err := conn.RemoveSNIExtension(); err != nil {
@@ -118,7 +120,7 @@ func coherent(extensions []utls.TLSExtension) bool {
 func (t *Transport) ordinaryConfig(host string, noSNI bool) *tls.Config {
 	c := &tls.Config{
 		ServerName: host,
-		RootCAs:    t.options.RootCAs,
+		RootCAs:    t.roots(),
 		NextProtos: []string{"h2", "http/1.1"},
 		MinVersion: tls.VersionTLS12,
 	}
@@ -131,7 +133,7 @@ func (t *Transport) ordinaryConfig(host string, noSNI bool) *tls.Config {
 		if len(s.PeerCertificates) == 0 {
 			return errors.New("no certificate")
 		}
-		o := x509.VerifyOptions{DNSName: host, Roots: t.options.RootCAs, Intermediates: x509.NewCertPool()}
+		o := x509.VerifyOptions{DNSName: host, Roots: t.roots(), Intermediates: x509.NewCertPool()}
 		for _, c := range s.PeerCertificates[1:] {
 			o.Intermediates.AddCert(c)
 		}

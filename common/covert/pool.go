@@ -37,8 +37,9 @@ type host struct {
 
 // A dialing is a dial under way, which several requests may wait for.
 type dialing struct {
-	done chan struct{}
-	err  error // set before done is closed
+	done  chan struct{}
+	err   error // set before done is closed
+	early bool  // begun by Connect, and no request waits for it yet; guarded by the Transport's mu
 }
 
 func (h *host) all() []clientConn { return slices.Clone(h.conns) }
@@ -80,22 +81,16 @@ func (t *Transport) acquire(ctx context.Context, u *url.URL) (clientConn, error)
 			t.mu.Unlock()
 			return nil, ErrClosed
 		}
-		key := u.Scheme + "://" + addr
-		h := t.hosts[key]
-		if h == nil {
-			h = new(host)
-			t.hosts[key] = h
-		}
+		h := t.hostLocked(u, addr)
 		if c := h.reserve(); c != nil {
 			t.mu.Unlock()
 			return c, nil
 		}
 		d := h.dialing
-		if d == nil || h.http1 {
-			d = &dialing{done: make(chan struct{})}
-			h.dialing = d
-			t.work.Go(func() { t.dial(h, d, u, addr) })
+		if d == nil || h.http1 && !d.early {
+			d = t.dialLocked(h, u, addr)
 		}
+		d.early = false
 		t.mu.Unlock()
 		select {
 		case <-d.done:
@@ -106,6 +101,44 @@ func (t *Transport) acquire(ctx context.Context, u *url.URL) (clientConn, error)
 			return nil, &DialError{Addr: addr, Err: context.Cause(ctx)}
 		}
 	}
+}
+
+// Connect begins to open a connection to u's host for a request that will soon
+// follow, as browsers do for links they expect to be followed, unless there is a
+// connection already. It returns at once; a failure shows in the request. The
+// connection is kept for IdleTimeout.
+func (t *Transport) Connect(u *url.URL) {
+	addr, err := address(u)
+	if err != nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	if h := t.hostLocked(u, addr); len(h.conns) == 0 && h.dialing == nil {
+		t.dialLocked(h, u, addr).early = true
+	}
+}
+
+// hostLocked returns the entry for u's host.
+func (t *Transport) hostLocked(u *url.URL, addr string) *host {
+	key := u.Scheme + "://" + addr
+	h := t.hosts[key]
+	if h == nil {
+		h = new(host)
+		t.hosts[key] = h
+	}
+	return h
+}
+
+// dialLocked starts to make a connection for h.
+func (t *Transport) dialLocked(h *host, u *url.URL, addr string) *dialing {
+	d := &dialing{done: make(chan struct{})}
+	h.dialing = d
+	t.work.Go(func() { t.dial(h, d, u, addr) })
+	return d
 }
 
 // address returns the host:port that a request to u is sent to.

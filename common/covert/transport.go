@@ -40,7 +40,8 @@ type Options struct {
 	// NoSNI leaves the server name out of the TLS hello. The certificate is
 	// verified for the name all the same.
 	NoSNI bool
-	// RootCAs are the trusted roots; nil means Roots().
+	// RootCAs are the trusted roots; nil means Roots(), read when the first TLS
+	// connection is made.
 	RootCAs *x509.CertPool
 	// DialContext makes TCP connections; nil means a plain net.Dialer. The
 	// context it gets ends with the Transport and after DialTimeout.
@@ -60,6 +61,7 @@ type Transport struct {
 	// fixed after construction
 	options Options
 	hello   hello
+	roots   func() *x509.CertPool
 	life    context.Context // ends with Close
 	end     context.CancelFunc
 	work    sync.WaitGroup // dials and connections
@@ -75,9 +77,6 @@ func NewTransport(o Options) (*Transport, error) {
 	if !ok {
 		return nil, fmt.Errorf("unknown TLS imitation %q", o.Hello)
 	}
-	if o.RootCAs == nil {
-		o.RootCAs = Roots()
-	}
 	if o.DialContext == nil {
 		o.DialContext = new(net.Dialer).DialContext
 	}
@@ -90,6 +89,10 @@ func NewTransport(o Options) (*Transport, error) {
 		}
 	}
 	t := &Transport{options: o, hello: h, hosts: make(map[string]*host)}
+	t.roots = func() *x509.CertPool { return o.RootCAs }
+	if o.RootCAs == nil {
+		t.roots = sync.OnceValue(Roots) // some 25 ms of parsing
+	}
 	t.life, t.end = context.WithCancel(context.Background())
 	return t, nil
 }
