@@ -19,6 +19,7 @@ type options struct {
 	acmeEmail     string
 	cert, key     string
 	disableTLS    bool
+	broker        string
 	log           string
 	unsafeLogging bool
 	version       bool
@@ -36,6 +37,7 @@ func parseFlags(args []string, help io.Writer) (options, error) {
 	f.StringVar(&o.cert, "cert", "", "certificate chain `file` (PEM), instead of ACME; read again on SIGHUP")
 	f.StringVar(&o.key, "key", "", "private key `file` (PEM) of -cert")
 	f.BoolVar(&o.disableTLS, "disable-tls", false, "serve plain HTTP, for instance behind something that does TLS")
+	f.StringVar(&o.broker, "rendezvous-broker", "", "`URL` of the broker; lets clients ask it for more proxies through the tunnel, sealed (default off)")
 	f.StringVar(&o.log, "log", "", "`file` to append the log to (default standard error)")
 	f.BoolVar(&o.unsafeLogging, "unsafe-logging", false, "keep addresses in the log")
 	f.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -58,7 +60,11 @@ func parseFlags(args []string, help io.Writer) (options, error) {
 	if o.version {
 		return o, nil
 	}
-	return o, o.validate()
+	if err := o.validate(); err != nil {
+		return o, err
+	}
+	_, err := clientURL(o.broker)
+	return o, err
 }
 
 // validate checks that there is exactly one way to a certificate, or none

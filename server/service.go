@@ -30,6 +30,7 @@ type service struct {
 	args      string       // for the SMETHOD line
 	or        *orDialer
 	relay     *relay
+	broker    *broker // nil without -rendezvous-broker
 	log       *slog.Logger
 
 	ctx    context.Context // of the relays
@@ -58,12 +59,20 @@ func startService(ctx context.Context, o options, info *pt.ServerInfo, b pt.Bind
 	if err != nil {
 		return nil, err
 	}
-	s.listener, err = snowserver.Listen(ctx, snowserver.Config{
+	cfg := snowserver.Config{
 		Addr:      b.Addr.String(),
 		TLSConfig: config,
 		Shards:    t.shards,
 		Logger:    log,
-	})
+	}
+	if o.broker != "" {
+		if s.broker, err = newBroker(o.broker); err == nil {
+			cfg.Rendezvous = s.broker
+		}
+	}
+	if err == nil {
+		s.listener, err = snowserver.Listen(ctx, cfg)
+	}
 	if err != nil {
 		if s.responder != nil {
 			s.responder.stop()
@@ -72,6 +81,9 @@ func startService(ctx context.Context, o options, info *pt.ServerInfo, b pt.Bind
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.loop.Go(s.accept)
+	if s.broker != nil {
+		s.loop.Go(s.report)
+	}
 	return s, nil
 }
 
@@ -143,4 +155,7 @@ func (s *service) stop(ctx context.Context) {
 	defer cancel()
 	s.listener.Shutdown(drain)
 	s.loop.Wait()
+	if s.broker != nil {
+		s.broker.close()
+	}
 }

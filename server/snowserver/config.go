@@ -91,8 +91,15 @@ type Config struct {
 	MaxSessions    int
 	MaxStreams     int
 
+	// Rendezvous, if set, reaches the broker, and clients are offered to ask it
+	// for more proxies through the tunnel. The bridge sees when they ask and
+	// how much, and no more: see doc/threats.md.
+	Rendezvous Rendezvous
+
 	// Logger takes what an operator should know; nil is silence.
 	Logger *slog.Logger
+
+	desk *desk // nil without Rendezvous; made by withDefaults, once
 }
 
 // Validate reports every fault of c at once.
@@ -131,6 +138,9 @@ func (c Config) withDefaults() Config {
 	orDefault(&c.MaxStreams, DefaultMaxStreams)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Rendezvous != nil && c.desk == nil {
+		c.desk = newDesk(c.Rendezvous)
 	}
 	return c
 }

@@ -20,9 +20,15 @@ type session struct {
 }
 
 // serve hands the session's streams to Accept until the session ends, for
-// whatever reason, and closes it.
+// whatever reason, and closes it. Beside them it offers the client the way to
+// the broker, if there is one: that stream is no user's and counts for nothing.
 func (s *session) serve() {
+	var control sync.WaitGroup
+	defer control.Wait()
 	defer s.tunnel.Close()
+	if d := s.out.cfg.desk; d != nil {
+		control.Go(func() { d.serve(s.tunnel) })
+	}
 	for {
 		conn, err := s.tunnel.AcceptStream()
 		if err != nil {
