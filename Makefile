@@ -44,7 +44,7 @@ lint: ## gofmt, go vet, staticcheck, import rules
 
 .PHONY: test-race
 test-race: ## every package under the race detector; the programs that the whole-system tests start have it too
-	scripts/gotest -race -p 2 -timeout 10m $$($(GO) list ./... | grep -v -e /test/system -e /test/interop)
+	scripts/gotest -race -p 2 -timeout 10m $$($(GO) list ./... | grep -v -e /test/system -e /test/interop -e /test/netem)
 	scripts/gotest -race -count=1 -p 1 -timeout 15m $(SYSTEM)
 
 .PHONY: test-system

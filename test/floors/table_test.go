@@ -39,6 +39,8 @@ var floorOf = map[string]int{
 	"server":           5,
 	"test/floors":      5,
 	"test/interop":     5,
+	"test/netem":       5,
+	"test/netlab":      5,
 	"test/stage":       5,
 	"test/system":      5,
 }
@@ -49,9 +51,12 @@ var mayImport = map[[2]string]bool{
 	{"common/carrier/carriertest", "common/carrier"}:     true,
 	{"common/carrier/carriertest", "common/simnet/line"}: true,
 
-	{"demo", "test/stage"}:         true,
-	{"test/system", "test/stage"}:  true,
-	{"test/interop", "test/stage"}: true,
+	{"demo", "test/stage"}:          true,
+	{"test/system", "test/stage"}:   true,
+	{"test/interop", "test/stage"}:  true,
+	{"test/netem", "test/stage"}:    true,
+	{"test/interop", "test/netlab"}: true,
+	{"test/netem", "test/netlab"}:   true,
 }
 
 // testMayImport lists packages made for tests: the tests of any package may import them, whatever its floor.

@@ -63,14 +63,6 @@ func need(t *testing.T, name, debianPackage string) string {
 	return ""
 }
 
-// needRoot is for tests that make network namespaces.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		missing(t, "only root can make network namespaces")
-	}
-}
-
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") != "" {

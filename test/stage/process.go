@@ -60,9 +60,9 @@ type Usage struct {
 	Read, Written int64 // bytes through read(2) and write(2): a Go program's TCP counts, its UDP does not
 }
 
-// startProcess starts cmd with its output in dir. fork runs its argument where children may be started, see forker.
-func startProcess(fork func(func() error) error, dir, name string, role Role, program string, args, env []string) (*Process, error) {
-	cmd := exec.Command(program, args...)
+// startProcess starts argv with its output in dir. fork runs its argument where children may be started, see forker.
+func startProcess(fork func(func() error) error, dir, name string, role Role, argv, env []string) (*Process, error) {
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = dir
 	cmd.SysProcAttr = childAttr()
 	// Nothing of the caller's environment but what a program needs to run: no proxy settings, no locale.

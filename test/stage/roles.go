@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// startRole starts one program with those of the wanted flags that it has, then the arguments of more. A flag is written
-// "-name" or "-name=value".
-func (s *Stage) startRole(ctx context.Context, role Role, program string, flags, more, env []string) (*Process, error) {
+// startRole starts one program on a host with those of the wanted flags that it has, then the arguments of more. A flag is
+// written "-name" or "-name=value".
+func (s *Stage) startRole(ctx context.Context, role Role, on Host, program string, flags, more, env []string) (*Process, error) {
 	known, err := flagsOf(ctx, program)
 	if err != nil {
 		return nil, fmt.Errorf("start a %s: %w", role, err)
@@ -32,7 +32,7 @@ func (s *Stage) startRole(ctx context.Context, role Role, program string, flags,
 	if (role == RoleClient || role == RoleServer) && known["log"] { // The other two log to standard error.
 		args = append(args, "-log="+logFile)
 	}
-	p, err := startProcess(s.fork.run, s.dir, name, role, program, append(args, more...), env)
+	p, err := startProcess(s.fork.run, s.dir, name, role, on.Command(append(append([]string{program}, args...), more...)...), env)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +47,8 @@ func (s *Stage) startRole(ctx context.Context, role Role, program string, flags,
 func (s *Stage) StartServer(ctx context.Context) error {
 	env := []string{"TOR_PT_MANAGED_TRANSPORT_VER=1", "TOR_PT_SERVER_TRANSPORTS=snowflake", "TOR_PT_EXIT_ON_STDIN_CLOSE=1",
 		"TOR_PT_STATE_LOCATION=" + filepath.Join(s.dir, "server-state"), "TOR_PT_ORPORT=" + s.web.Addr(),
-		fmt.Sprintf("TOR_PT_SERVER_BINDADDR=snowflake-127.0.0.1:%d", s.serverPort)}
-	p, err := s.startRole(ctx, RoleServer, s.opt.Programs.Server, []string{"-disable-tls", "-unsafe-logging"}, s.opt.ServerArgs, env)
+		fmt.Sprintf("TOR_PT_SERVER_BINDADDR=snowflake-%s:%d", s.net.Bridge.Addrs()[0], s.serverPort)}
+	p, err := s.startRole(ctx, RoleServer, s.net.Bridge, s.opt.Programs.Server, []string{"-disable-tls", "-unsafe-logging"}, s.opt.ServerArgs, env)
 	if err != nil {
 		return err
 	}
@@ -68,10 +68,10 @@ func (s *Stage) StartServer(ctx context.Context) error {
 
 // StartBroker starts the broker, on the same port each time. The one before must have ended.
 func (s *Stage) StartBroker(ctx context.Context) error {
-	flags := []string{"-disable-tls", "-disable-geoip", "-unsafe-logging", fmt.Sprintf("-addr=127.0.0.1:%d", s.brokerPort),
-		"-bridge-list-path=" + s.bridgeFile(), "-allowed-relay-pattern=" + allowedRelay,
+	flags := []string{"-disable-tls", "-disable-geoip", "-unsafe-logging", fmt.Sprintf("-addr=%s:%d", s.net.Infra.Addrs()[0], s.brokerPort),
+		"-bridge-list-path=" + s.bridgeFile(), "-allowed-relay-pattern=" + s.allowedRelay(),
 		"-poll-interval-filepath=" + s.pollFile(), "-metrics-log=" + filepath.Join(s.dir, "broker-metrics.log")}
-	p, err := s.startRole(ctx, RoleBroker, s.opt.Programs.Broker, flags, s.opt.BrokerArgs, nil)
+	p, err := s.startRole(ctx, RoleBroker, s.net.Infra, s.opt.Programs.Broker, flags, s.opt.BrokerArgs, nil)
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,7 @@ func (s *Stage) RestartBroker(ctx context.Context) error {
 type ProxyOptions struct {
 	Program   string   // another program file; empty means the stage's
 	BrokerURL string   // another broker; empty means the stage's
+	Host      Host     // where it runs; nil means the next of the stage's in turn
 	Args      []string // more arguments, after those of the stage
 }
 
@@ -118,6 +119,11 @@ func (s *Stage) StartProxy(ctx context.Context, o ProxyOptions) (*Proxy, error) 
 	if o.BrokerURL == "" {
 		o.BrokerURL = s.BrokerURL()
 	}
+	if o.Host == nil {
+		s.mu.Lock()
+		o.Host = s.net.Proxies[len(s.proxies)%len(s.net.Proxies)]
+		s.mu.Unlock()
+	}
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
@@ -126,13 +132,13 @@ func (s *Stage) StartProxy(ctx context.Context, o ProxyOptions) (*Proxy, error) 
 		// There is no NAT on loopback to find out about: the probe gets an error at once and the volunteer's kind stays unknown.
 		"-nat-probe-server=" + s.BrokerURL() + "no-such-probe",
 		"-keep-local-addresses", "-allow-non-tls-relay", "-allow-proxying-to-private-addresses",
-		"-allowed-relay-hostname-pattern=" + allowedRelay, "-unsafe-logging", "-verbose",
+		"-allowed-relay-hostname-pattern=" + s.allowedRelay(), "-unsafe-logging", "-verbose",
 		"-metrics", "-metrics-address=127.0.0.1", "-metrics-port=" + strconv.Itoa(port)}
-	p, err := s.startRole(ctx, RoleProxy, o.Program, flags, append(append([]string(nil), s.opt.ProxyArgs...), o.Args...), nil)
+	p, err := s.startRole(ctx, RoleProxy, o.Host, o.Program, flags, append(append([]string(nil), s.opt.ProxyArgs...), o.Args...), nil)
 	if err != nil {
 		return nil, err
 	}
-	proxy := &Proxy{Process: p, stage: s, metricsPort: port}
+	proxy := &Proxy{Process: p, stage: s, host: o.Host, metricsPort: port}
 	s.mu.Lock()
 	s.proxies = append(s.proxies, proxy)
 	s.mu.Unlock()
@@ -144,12 +150,16 @@ func (s *Stage) StartProxy(ctx context.Context, o ProxyOptions) (*Proxy, error) 
 type Proxy struct {
 	*Process
 	stage       *Stage
+	host        Host
 	metricsPort int
 }
 
+// Host is where the volunteer runs.
+func (p *Proxy) Host() Host { return p.host }
+
 // Goroutines asks the volunteer how many goroutines it has. A program without -metrics has no answer.
 func (p *Proxy) Goroutines(ctx context.Context) (int, error) {
-	page, err := p.stage.get(ctx, fmt.Sprintf("http://127.0.0.1:%d/internal/metrics", p.metricsPort))
+	page, err := p.stage.get(ctx, p.host, fmt.Sprintf("http://127.0.0.1:%d/internal/metrics", p.metricsPort))
 	if err != nil {
 		return 0, err
 	}
@@ -160,6 +170,7 @@ func (p *Proxy) Goroutines(ctx context.Context) (int, error) {
 // A Client is a running client.
 type Client struct {
 	*Process
+	host Host
 	addr string
 }
 
@@ -171,7 +182,7 @@ func (s *Stage) StartClient(ctx context.Context, more ...string) (*Client, error
 	if s.opt.Max > 0 {
 		flags = append(flags, "-max="+strconv.Itoa(s.opt.Max))
 	}
-	p, err := s.startRole(ctx, RoleClient, s.opt.Programs.Client, flags, more, env)
+	p, err := s.startRole(ctx, RoleClient, s.net.Client, s.opt.Programs.Client, flags, more, env)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +197,7 @@ func (s *Stage) StartClient(ctx context.Context, more ...string) (*Client, error
 		return nil, fmt.Errorf("%s says %q", p.name, line)
 	}
 	s.logf("%s: %s", p.name, line)
-	return &Client{Process: p, addr: fields[3]}, nil
+	return &Client{Process: p, host: s.net.Client, addr: fields[3]}, nil
 }
 
 // Addr is the client's SOCKS5 port, "127.0.0.1:PORT".
@@ -194,7 +205,12 @@ func (c *Client) Addr() string { return c.addr }
 
 // Dial opens a connection to the web site through this client, see DialSOCKS.
 func (c *Client) Dial(ctx context.Context, args Args) (net.Conn, error) {
-	return DialSOCKS(ctx, c.addr, args)
+	var conn net.Conn
+	err := c.host.Do(func() (err error) {
+		conn, err = DialSOCKS(ctx, c.addr, args)
+		return err
+	})
+	return conn, err
 }
 
 // metric finds the value of a metric without labels in Prometheus's text format.

@@ -2,7 +2,6 @@ package stage
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 )
@@ -33,6 +31,8 @@ type Options struct {
 	Max int
 	// PollInterval is how long the broker tells volunteers to wait between polls; 0 is one second, the shortest they obey.
 	PollInterval time.Duration
+	// Network says where the parts stand; nil puts all of them on this machine's loopback.
+	Network *Network
 	// Bridges is the number of fingerprints in the broker's bridge list beside the default one, see Fingerprint.
 	Bridges int
 	// RelayURL replaces, if not empty, the relay address in the broker's bridge list, to lead volunteers elsewhere.
@@ -55,10 +55,10 @@ type Stage struct {
 	opt        Options
 	dir        string
 	removeDir  bool
+	net        Network
 	fork       *forker
 	stun       *stunServer
 	web        *Web
-	http       *http.Client
 	brokerPort int
 	serverPort int
 
@@ -75,9 +75,7 @@ type Stage struct {
 // New starts a STUN server, the web site, a broker, a server, the volunteers and a client, and returns when they serve. On
 // failure nothing is left behind, and the error holds the end of the log of the program that failed.
 func New(ctx context.Context, o Options) (*Stage, error) {
-	s := &Stage{opt: o, fork: newForker(), counter: map[Role]int{},
-		// Straight to the broker, whatever the environment says about proxies.
-		http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}}
+	s := &Stage{opt: o, fork: newForker(), net: o.network(), counter: map[Role]int{}}
 	if err := s.start(ctx); err != nil {
 		return nil, errors.Join(err, s.closeQuietly())
 	}
@@ -102,10 +100,10 @@ func (s *Stage) start(ctx context.Context) error {
 		s.dir = dir
 	}
 	var err error
-	if s.stun, err = startSTUN(ctx); err != nil {
+	if s.stun, err = startSTUN(ctx, s.net.Infra); err != nil {
 		return err
 	}
-	if s.web, err = startWeb(ctx); err != nil {
+	if s.web, err = startWeb(ctx, s.net.Bridge); err != nil {
 		return err
 	}
 	if s.brokerPort, err = freePort(ctx); err != nil {
@@ -155,10 +153,14 @@ func freePort(ctx context.Context) (int, error) {
 }
 
 // BrokerURL is the broker's address, with a slash at the end.
-func (s *Stage) BrokerURL() string { return fmt.Sprintf("http://127.0.0.1:%d/", s.brokerPort) }
+func (s *Stage) BrokerURL() string {
+	return fmt.Sprintf("http://%s:%d/", s.net.Infra.Addrs()[0], s.brokerPort)
+}
 
 // RelayURL is the WebSocket address of the server.
-func (s *Stage) RelayURL() string { return fmt.Sprintf("ws://127.0.0.1:%d/", s.serverPort) }
+func (s *Stage) RelayURL() string {
+	return fmt.Sprintf("ws://%s:%d/", s.net.Bridge.Addrs()[0], s.serverPort)
+}
 
 // STUN is the URL of the STUN server.
 func (s *Stage) STUN() string { return s.stun.url() }
@@ -210,18 +212,23 @@ func (s *Stage) Dial(ctx context.Context, args Args) (net.Conn, error) {
 
 // brokerGet fetches a page of the broker.
 func (s *Stage) brokerGet(ctx context.Context, path string) (string, error) {
-	return s.get(ctx, s.BrokerURL()+path)
+	return s.get(ctx, s.net.Infra, s.BrokerURL()+path)
 }
 
 // maxPage bounds a page of text from one of the programs.
 const maxPage = 1 << 20
 
-func (s *Stage) get(ctx context.Context, url string) (string, error) {
+// get fetches a page from a host, straight from it, whatever the environment says about proxies.
+func (s *Stage) get(ctx context.Context, from Host, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	resp, err := s.http.Do(req)
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) { return dialFrom(ctx, from, addr) }}}
+	resp, err := client.Do(req)
 	if err != nil {
 		return "", err
 	}
@@ -363,49 +370,4 @@ func (s *Stage) logf(format string, args ...any) {
 	if s.opt.Log != nil {
 		fmt.Fprintf(s.opt.Log, format+"\n", args...)
 	}
-}
-
-// DefaultFingerprint is the fingerprint of the bridge for clients that name none.
-const DefaultFingerprint = "2B280B23E1107BB62ABFC40DDCC8824814F80A72"
-
-// Fingerprint is the i-th of the fingerprints beside the default one, i from 0 to Options.Bridges-1. All of them lead to the
-// same server. Connections with different fingerprints are different configurations, hence different sessions.
-func Fingerprint(i int) string { return fmt.Sprintf("%040X", 0xF1000000+i) }
-
-// allowedRelay is the relay pattern of a stage: its server, exactly.
-const allowedRelay = "^127.0.0.1$"
-
-func (s *Stage) bridgeFile() string { return filepath.Join(s.dir, "bridges.jsonl") }
-func (s *Stage) pollFile() string   { return filepath.Join(s.dir, "poll-interval.json") }
-
-func (s *Stage) writeBrokerFiles() error {
-	relay := s.RelayURL()
-	if s.opt.RelayURL != "" {
-		relay = s.opt.RelayURL
-	}
-	fingerprints := []string{DefaultFingerprint}
-	for i := range s.opt.Bridges {
-		fingerprints = append(fingerprints, Fingerprint(i))
-	}
-	var bridges strings.Builder
-	for i, f := range fingerprints {
-		line, err := json.Marshal(map[string]string{"displayName": fmt.Sprintf("stage-%d", i), "webSocketAddress": relay, "fingerprint": f})
-		if err != nil {
-			return fmt.Errorf("write the bridge list: %w", err)
-		}
-		bridges.Write(append(line, '\n'))
-	}
-	if err := os.WriteFile(s.bridgeFile(), []byte(bridges.String()), 0o600); err != nil {
-		return fmt.Errorf("write the bridge list: %w", err)
-	}
-	interval := s.opt.PollInterval
-	if interval == 0 {
-		interval = time.Second
-	}
-	ms := interval.Milliseconds()
-	text := fmt.Sprintf(`{"unrestricted_poll_interval": %d, "restricted_poll_interval": %d}`, ms, ms)
-	if err := os.WriteFile(s.pollFile(), []byte(text), 0o600); err != nil {
-		return fmt.Errorf("write the poll interval: %w", err)
-	}
-	return nil
 }

@@ -24,7 +24,7 @@ func testContext(t *testing.T) context.Context {
 
 func TestWebServesAndTakesFiles(t *testing.T) {
 	ctx := testContext(t)
-	w, err := startWeb(ctx)
+	w, err := startWeb(ctx, loopback{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestGetNoticesWrongBytes(t *testing.T) {
 }
 
 func TestSTUNTellsMappingAndOtherAddress(t *testing.T) {
-	s, err := startSTUN(testContext(t))
+	s, err := startSTUN(testContext(t), loopback{})
 	if err != nil {
 		t.Fatal(err)
 	}

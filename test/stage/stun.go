@@ -11,19 +11,25 @@ import (
 )
 
 // A stunServer answers STUN binding requests on two addresses times two ports, as RFC 5780 wants it for finding the kind of
-// a NAT. On a system whose loopback is only 127.0.0.1 it has one address and cannot help with that; ICE works all the same.
+// a NAT. On a host with one address, such as a system whose loopback is only 127.0.0.1, it cannot help with that; ICE works
+// all the same.
 type stunServer struct {
 	conns [2][2]*net.UDPConn // by address and port; the second row is empty with one address
 	group errgroup.Group
 }
 
-func startSTUN(ctx context.Context) (*stunServer, error) {
+func startSTUN(ctx context.Context, on Host) (*stunServer, error) {
 	s := &stunServer{}
 	var ports [2]int
-	for i, ip := range []string{"127.0.0.1", "127.0.0.2"} {
+	addrs := on.Addrs()
+	for i, ip := range addrs[:min(2, len(addrs))] {
 		for j := range ports {
-			var lc net.ListenConfig
-			c, err := lc.ListenPacket(ctx, "udp4", fmt.Sprintf("%s:%d", ip, ports[j]))
+			var c net.PacketConn
+			err := on.Do(func() (err error) {
+				var lc net.ListenConfig
+				c, err = lc.ListenPacket(ctx, "udp4", fmt.Sprintf("%s:%d", ip, ports[j]))
+				return err
+			})
 			if err != nil && i == 1 {
 				s.closeRow(1)
 				break

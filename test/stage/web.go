@@ -24,20 +24,25 @@ const maxFile = 10 << 30
 //	GET  /file?size=BYTES&seed=NUMBER   that many pseudo-random bytes, the same for the same seed
 //	PUT  /file                          the answer is the SHA-256 of the body in hexadecimal
 //	GET  /echo                          the connection gives back what it is sent from then on, after the response header
+//	GET  /flow?seed=NUMBER              the connection is a Flow from then on
 type Web struct {
 	ln     net.Listener
 	srv    *http.Server
 	served chan struct{}
-	echoes sync.WaitGroup
+	taken  sync.WaitGroup // connections that are no longer HTTP
 
 	open  atomic.Int64 // connections now
 	total atomic.Int64 // connections ever
 	sent  atomic.Int64 // bytes of files
 }
 
-func startWeb(ctx context.Context) (*Web, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp4", "127.0.0.1:0")
+func startWeb(ctx context.Context, on Host) (*Web, error) {
+	var ln net.Listener
+	err := on.Do(func() (err error) {
+		var lc net.ListenConfig
+		ln, err = lc.Listen(ctx, "tcp4", "127.0.0.1:0")
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start the web site: %w", err)
 	}
@@ -46,6 +51,7 @@ func startWeb(ctx context.Context) (*Web, error) {
 	mux.HandleFunc("GET /file", w.getFile)
 	mux.HandleFunc("PUT /file", w.putFile)
 	mux.HandleFunc("GET /echo", w.echo)
+	mux.HandleFunc("GET /flow", w.flow)
 	w.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Minute, ConnState: w.count}
 	go func() {
 		defer close(w.served)
@@ -105,18 +111,34 @@ func (w *Web) putFile(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *Web) echo(rw http.ResponseWriter, _ *http.Request) {
+	w.takeOver(rw, func(c net.Conn, r io.Reader) {
+		io.Copy(c, r) //nolint:errcheck // Either way it is over.
+	})
+}
+
+func (w *Web) flow(rw http.ResponseWriter, r *http.Request) {
+	seed, err := strconv.ParseUint(r.FormValue("seed"), 10, 64)
+	if err != nil {
+		http.Error(rw, "seed: a whole number, please", http.StatusBadRequest)
+		return
+	}
+	w.takeOver(rw, func(c net.Conn, r io.Reader) { serveFlow(c, r, seed) })
+}
+
+// takeOver answers a request and gives the rest of its connection to serve, which reads from r. It ends with the
+// connection, which the stage's bridge closes at the latest when the stage is closed.
+func (w *Web) takeOver(rw http.ResponseWriter, serve func(c net.Conn, r io.Reader)) {
 	c, buf, err := http.NewResponseController(rw).Hijack()
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	// An echo ends with its connection, which the stage's bridge closes at the latest when the stage is closed.
-	w.echoes.Add(1)
-	defer w.echoes.Done()
+	w.taken.Add(1)
+	defer w.taken.Done()
 	defer w.open.Add(-1)
 	defer c.Close()
 	if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"); err == nil {
-		io.Copy(c, buf) //nolint:errcheck // Either way it is over.
+		serve(c, buf)
 	}
 }
 
@@ -124,7 +146,7 @@ func (w *Web) echo(rw http.ResponseWriter, _ *http.Request) {
 func (w *Web) close() error {
 	err := w.srv.Close()
 	<-w.served
-	w.echoes.Wait()
+	w.taken.Wait()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("close the web site: %w", err)
 	}
