@@ -13,7 +13,7 @@ import (
 const socketBuffer = 4 << 20
 
 // roomyNet is the operating system's network with large socket buffers, as far
-// as the system grants them.
+// as the system grants them, and with batches on UDP sockets.
 type roomyNet struct{ *stdnet.Net }
 
 func newRoomyNet() (roomyNet, error) {
@@ -28,6 +28,7 @@ func (n roomyNet) ListenUDP(network string, laddr *net.UDPAddr) (transport.UDPCo
 		// Refused or cut down by the system, the buffer is still at its default.
 		_ = c.SetReadBuffer(socketBuffer)
 		_ = c.SetWriteBuffer(socketBuffer)
+		c = newBatchConn(c)
 	}
 	return c, err
 }
