@@ -85,6 +85,7 @@ func newBed(t *testing.T, p plan) *bed {
 		o.Programs = programs
 	}
 	o.Network, o.Proxies, o.Dir = &network, p.proxies, t.ArtifactDir()
+	o.AnyExit = o.AnyExit || *clientFile != "" || *proxyFile != ""
 	if b.Stage, err = stage.New(ctx, o); err != nil {
 		t.Fatal(err)
 	}

@@ -27,10 +27,11 @@ const unfairest, fairest = 0.35, 0.65
 // endless is a download that does not end within any test.
 const endless = 10 << 30
 
-// A download is one of two that share the bottleneck. got returns the bytes that the app has so far.
+// A download is one of two that share the bottleneck.
 type download struct {
-	name string
-	got  func() int64
+	name  string
+	begin func()
+	got   func() int64 // the bytes that the app has so far
 }
 
 // TestFair lets two downloads share one bottleneck for a while.
@@ -38,18 +39,12 @@ func TestFair(t *testing.T) {
 	t.Run("two sessions", func(t *testing.T) {
 		t.Parallel() // The lines are slow, not the machine.
 		b, narrow := newBottleneck(t)
-		a := download{"session", b.download(t, b.Client(), 1)}
-		second, err := b.StartClient(b.ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		share(t, b, narrow, a, download{"session", b.download(t, second, 2)})
+		share(t, b, narrow, b.session(t, 1), b.session(t, 2))
 	})
 	t.Run("beside CUBIC", func(t *testing.T) {
 		t.Parallel()
 		b, narrow := newBottleneck(t)
-		a := download{"session", b.download(t, b.Client(), 1)}
-		share(t, b, narrow, a, download{"CUBIC", b.tcp(t, narrow, "cubic")})
+		share(t, b, narrow, b.session(t, 1), b.tcp(t, narrow, "cubic"))
 	})
 }
 
@@ -73,18 +68,23 @@ func newBottleneck(t *testing.T) (b *bed, narrow *netlab.Host) {
 	return b, b.client
 }
 
-// download begins a download through a client.
-func (b *bed) download(t *testing.T, c *stage.Client, seed uint64) func() int64 {
+// session makes a client with a session of its own, ready to download.
+func (b *bed) session(t *testing.T, seed uint64) download {
 	t.Helper()
-	f := b.flow(t, c, seed)
-	if err := f.Get(endless); err != nil {
+	c, err := b.StartClient(b.ctx)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return f.Received
+	f := b.flow(t, c, seed)
+	return download{"session", func() {
+		if err := f.Get(endless); err != nil {
+			t.Error(err)
+		}
+	}, f.Received}
 }
 
-// tcp begins a download by the kernel's TCP from the server's host to another, with that congestion control.
-func (b *bed) tcp(t *testing.T, to *netlab.Host, control string) func() int64 {
+// tcp makes a connection by the kernel's TCP from the server's host to another, with that congestion control.
+func (b *bed) tcp(t *testing.T, to *netlab.Host, control string) download {
 	t.Helper()
 	var ln net.Listener
 	err := b.bridge.Do(func() (err error) {
@@ -106,12 +106,17 @@ func (b *bed) tcp(t *testing.T, to *netlab.Host, control string) func() int64 {
 	}
 	var got atomic.Int64
 	var tasks sync.WaitGroup
+	begin := make(chan struct{})
 	tasks.Go(func() {
 		s, err := ln.Accept()
 		if err != nil {
 			return
 		}
 		defer s.Close()
+		select {
+		case <-begin:
+		case <-b.ctx.Done():
+		}
 		io.Copy(s, stage.File(1, endless)) //nolint:errcheck // It ends when the other end does.
 	})
 	tasks.Go(func() { io.Copy(&counter{n: &got}, c) }) //nolint:errcheck // It ends when the test does.
@@ -120,7 +125,7 @@ func (b *bed) tcp(t *testing.T, to *netlab.Host, control string) func() int64 {
 		ln.Close()
 		tasks.Wait()
 	})
-	return got.Load
+	return download{control, func() { close(begin) }, got.Load}
 }
 
 // A counter counts what is written to it.
@@ -134,6 +139,12 @@ func (c *counter) Write(p []byte) (int, error) {
 // share lets two downloads go on, tells what each got, and checks that it is fair.
 func share(t *testing.T, b *bed, narrow *netlab.Host, two ...download) {
 	t.Helper()
+	if *apart < 0 {
+		slices.Reverse(two)
+	}
+	two[0].begin()
+	watch(t, b.ctx, narrow, apart.Abs(), two)
+	two[1].begin()
 	watch(t, b.ctx, narrow, *warm, two)
 	before := narrow.Down().Stats()
 	got, queued := watch(t, b.ctx, narrow, *span, two)
@@ -186,7 +197,9 @@ func watch(t *testing.T, ctx context.Context, narrow *netlab.Host, span time.Dur
 	for i, n := range now() {
 		got = append(got, n-start[i])
 	}
-	t.Logf("%s : %s; least, median, longest queue\n%s", two[0].name, two[1].name, &text)
+	if text.Len() > 0 {
+		t.Logf("%s : %s; least, median, longest queue\n%s", two[0].name, two[1].name, &text)
+	}
 	return got, queued
 }
 

@@ -18,6 +18,7 @@ var (
 	queue = flag.Duration("queue", 150*time.Millisecond, "TestFair: longest wait before the bottleneck; what would wait longer is dropped")
 	loss  = flag.Float64("loss", 0, "TestFair: share of packets lost on the bottleneck, each way")
 	at    = flag.String("at", "client", "TestFair: whose line is the bottleneck, client or proxy")
+	apart = flag.Duration("apart", 0, "TestFair: how much later the second download begins; negative: the first")
 	warm  = flag.Duration("warm", 6*time.Second, "TestFair: time before it counts")
 	span  = flag.Duration("time", 30*time.Second, "TestFair: time that counts")
 	size  = flag.Int64("size", 12_000_000, "TestMixes: bytes of the download")
