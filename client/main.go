@@ -25,7 +25,9 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,6 +35,7 @@ import (
 
 	pt "gitlab.torproject.org/tpo/anti-censorship/pluggable-transports/goptlib"
 
+	"flurry/client/snowclient"
 	"flurry/common/covert"
 	"flurry/common/version"
 )
@@ -129,11 +132,33 @@ func setUp(stderr io.Writer) (methods []string, err error) {
 	return info.MethodNames, nil
 }
 
+// natFile is the file, in the directory that tor keeps for transports, in which
+// the kind of NAT is remembered.
+const natFile = "snowflake-nat.json"
+
+// newNATMemory remembers across starts if tor gives a directory for that.
+func newNATMemory(log *slog.Logger) *snowclient.NATMemory {
+	if os.Getenv("TOR_PT_STATE_LOCATION") == "" {
+		return snowclient.NewNATMemory("", log)
+	}
+	dir, err := pt.MakeStateDir()
+	if err != nil {
+		log.Info("the NAT type is not remembered", "err", err)
+		return snowclient.NewNATMemory("", log)
+	}
+	return snowclient.NewNATMemory(filepath.Join(dir, natFile), log)
+}
+
 // serve opens a SOCKS port for each method that is ours, serves them until ctx
 // ends, and winds up within stopTimeout.
 func serve(ctx context.Context, o options, methods []string, log *slog.Logger) {
 	log.Info("starting", "version", version.String())
-	c := &client{base: o.settings, log: log, transports: newTransports(log)}
+	c := &client{base: o.settings, log: log, transports: newTransports(newNATMemory(log), log)}
+	if s, err := o.withArgs(nil); err == nil && slices.Contains(methods, transportName) {
+		// The flags name a broker, so that a connection without arguments of its
+		// own will come, mostly at once.
+		c.transports.prepare(s)
+	}
 	var listeners []net.Listener
 	var accepting sync.WaitGroup
 	for _, name := range methods {
@@ -151,7 +176,6 @@ func serve(ctx context.Context, o options, methods []string, log *slog.Logger) {
 		pt.Cmethod(name, "socks5", ln.Addr())
 	}
 	pt.CmethodsDone()
-
 	<-ctx.Done()
 	log.Info("stopping")
 	for _, ln := range listeners {

@@ -120,7 +120,7 @@ func TestDawdlingConnectionHoldsUpNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &client{base: full, log: safelog.Discard(), transports: newTransports(safelog.Discard())}
+	c := &client{base: full, log: safelog.Discard(), transports: newTransports(nil, safelog.Discard())}
 	c.transports.start = func(settings) (transport, error) { return new(stubTransport), nil }
 	ctx, cancel := context.WithCancel(t.Context())
 	accepting := make(chan struct{})

@@ -55,16 +55,17 @@ type sharedTransport struct {
 	idleSince time.Time // when users became 0
 }
 
-func newTransports(log *slog.Logger) *transports {
+// newTransports makes transports that share what is known of the NAT.
+func newTransports(memory *snowclient.NATMemory, log *slog.Logger) *transports {
 	return &transports{
-		start: func(s settings) (transport, error) { return startTransport(s, log) },
+		start: func(s settings) (transport, error) { return startTransport(s, memory, log) },
 		now:   time.Now,
 		all:   make(map[settings]*sharedTransport),
 	}
 }
 
 // startTransport makes the transport that s describes.
-func startTransport(s settings, log *slog.Logger) (transport, error) {
+func startTransport(s settings, memory *snowclient.NATMemory, log *slog.Logger) (transport, error) {
 	r, err := s.newRendezvous(log)
 	if err != nil {
 		return nil, err
@@ -74,6 +75,7 @@ func startTransport(s settings, log *slog.Logger) (transport, error) {
 		ICEServers:         splitList(s.ice),
 		KeepLocalAddresses: s.keepLocal,
 		Max:                s.max,
+		NATMemory:          memory,
 		Fingerprint:        s.fingerprint,
 		Logger:             log,
 		Trace:              newTrace(),
@@ -94,6 +96,19 @@ type ownedTransport struct {
 // Close implements transport.
 func (o *ownedTransport) Close() error {
 	return errors.Join(o.Transport.Close(), o.rendezvous.Close())
+}
+
+// prepare gets the transport for s ready for a connection that is expected
+// soon, as far as it can be.
+func (ts *transports) prepare(s settings) {
+	t, release, err := ts.acquire(s)
+	if err != nil {
+		return // the connection will meet it and tell
+	}
+	defer release()
+	if p, ok := t.(snowclient.Preparer); ok {
+		p.Prepare()
+	}
 }
 
 // acquire gives the transport for s, until release is called once.

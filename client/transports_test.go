@@ -23,7 +23,7 @@ func (s *stubTransport) Close() error { s.closed = true; return nil }
 // newStubTransports returns transports that start stubs, and its clock.
 func newStubTransports() (ts *transports, now *time.Time) {
 	now = new(time.Time)
-	ts = newTransports(safelog.Discard())
+	ts = newTransports(nil, safelog.Discard())
 	ts.start = func(settings) (transport, error) { return new(stubTransport), nil }
 	ts.now = func() time.Time { return *now }
 	return ts, now
@@ -96,7 +96,7 @@ func TestTransportsAreBounded(t *testing.T) {
 }
 
 func TestBadSettingsStartNothing(t *testing.T) {
-	ts := newTransports(safelog.Discard())
+	ts := newTransports(nil, safelog.Discard())
 	s := full
 	s.fronts = "not a host"
 	if _, _, err := ts.acquire(s); err == nil {

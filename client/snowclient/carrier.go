@@ -14,8 +14,8 @@ import (
 	"flurry/common/sdp"
 )
 
-// attemptTimeout bounds one attempt as a whole: gathering candidates (about 5 s
-// per STUN query), rendezvousTimeout, and the 10 s wait for the channel, with
+// attemptTimeout bounds one attempt as a whole: gathering candidates (2 s),
+// rendezvousTimeout, and the 10 s wait for the channel, with
 // room to spare. A Dialer that hangs must not use up the pool.
 const attemptTimeout = 60 * time.Second
 
@@ -73,47 +73,75 @@ func (c rtcCarrier) EdgesLost() {
 	c.dialer.distrust.Store(time.Now().Add(orderedFor).UnixNano())
 }
 
-// The stages of an attempt: where it was when it failed says what to report.
+// A stage is how far an attempt has come: where it failed says what to report.
+type stage int
+
 const (
-	stageOffer   = iota // making our description
-	stageRefused        // the exchange failed, and that has been told
-	stageOpening        // we hold an answer, the carrier is to open
+	stageOffer    stage = iota // making our description
+	stageExchange              // trading it at the broker; a failure has been told
+	stageOpening               // we hold an answer, the carrier is to open
+
+	stages // their number
 )
 
-// connect makes one attempt at a carrier through whatever proxy the broker
+// A progress tells how an attempt goes.
+type progress struct {
+	reached chan stage       // the stages after the first, as they begin; has room for all
+	sent    messages.NATType // set before stageOpening is reached
+
+	now   stage     // owned by the attempt, like since
+	since time.Time // when it was reached
+}
+
+// reach notes that an attempt has come to s, and what the stage before took.
+func (t *Transport) reach(p *progress, s stage) {
+	now := time.Now()
+	if p.now != stageOffer {
+		t.pace.took(p.now, now.Sub(p.since))
+	}
+	p.now, p.since = s, now
+	if s < stages {
+		p.reached <- s
+	}
+}
+
+// attempt makes one attempt at a carrier through whatever proxy the broker
 // gives, and tells Trace and metrics how it goes. A canceled ctx is not told:
-// nobody failed.
-func (t *Transport) connect(ctx context.Context) (carrier.Conn, error) {
+// nobody failed. The way to the broker is opened while candidates are gathered.
+func (t *Transport) attempt(ctx context.Context, p *progress) (carrier.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	stage := stageOffer
-	var sent messages.NATType
+	if t.nat.look() {
+		t.tasks.Go(t.learnNAT)
+	}
+	prepare(t.cfg.Rendezvous)
 	c, err := t.dialer.DialCarrier(ctx, func(ctx context.Context, offer string) (string, error) {
-		stage = stageRefused
+		t.reach(p, stageExchange)
 		t.cfg.Trace.offerCreated()
 		var answer string
 		var err error
-		if answer, sent, err = t.signaller.exchange(ctx, offer); err != nil {
+		if answer, p.sent, err = t.signaller.exchange(ctx, offer); err != nil {
 			t.exchangeFailed(ctx, err)
 			return "", err
 		}
-		stage = stageOpening
+		t.reach(p, stageOpening)
 		t.metrics.rendezvous.WithLabelValues(resultOK).Inc()
 		t.cfg.Trace.rendezvousDone()
 		return answer, nil
 	})
 	switch {
 	case err == nil:
+		t.reach(p, stages)
 		t.metrics.carriers.WithLabelValues(resultOK).Inc()
 		t.cfg.Trace.connected()
 		return c, nil
 	case errors.Is(ctx.Err(), context.Canceled):
-	case stage == stageOffer:
+	case p.now == stageOffer:
 		t.log.Info("cannot create an offer", "err", err)
 		t.cfg.Trace.offerFailed(err)
-	case stage == stageOpening:
+	case p.now == stageOpening:
 		if errors.Is(err, rtc.ErrOpenTimeout) {
-			t.signaller.channelFailed(sent)
+			t.nat.channelFailed(p.sent)
 		}
 		t.log.Info("carrier did not open, trying another proxy", "err", err)
 		t.metrics.carriers.WithLabelValues(resultFailed).Inc()

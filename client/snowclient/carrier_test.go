@@ -90,35 +90,6 @@ func TestGivenUpAttemptIsNoFailure(t *testing.T) {
 	})
 }
 
-// The kind of NAT that each request states, as the outcomes come in.
-func TestNATClaims(t *testing.T) {
-	var sent []messages.NATType
-	tr := newTestTransport(t, Config{
-		Rendezvous: replier(func(request string) (string, error) {
-			r, err := messages.DecodeClientPollRequest([]byte(request))
-			sent = append(sent, r.NAT)
-			return `{"answer":"answer"}`, err
-		}),
-		Dialer:     signalOnly(errors.New("bad answer")),
-		ICEServers: []string{"stun:127.0.0.1:1"},
-	})
-	tr.connect(t.Context()) // unknown, so it claims; the failure is not the NAT's
-	tr.dialer = signalOnly(rtc.ErrOpenTimeout)
-	tr.connect(t.Context()) // claims again; now the claim is to blame
-	tr.connect(t.Context()) // honest
-	tr.probe = func(context.Context, []string) (messages.NATType, error) { return "", errors.New("no server") }
-	tr.learnNAT(t.Context())
-	tr.connect(t.Context())
-	tr.probe = func(context.Context, []string) (messages.NATType, error) { return messages.NATRestricted, nil }
-	tr.learnNAT(t.Context())
-	tr.connect(t.Context())
-	want := []messages.NATType{messages.NATUnrestricted, messages.NATUnrestricted,
-		messages.NATUnknown, messages.NATUnknown, messages.NATRestricted}
-	if !slices.Equal(sent, want) {
-		t.Errorf("sent %q, want %q", sent, want)
-	}
-}
-
 // gather gives every metric of r as name{labels}.
 func gather(t *testing.T, r prometheus.Gatherer) map[string]float64 {
 	t.Helper()

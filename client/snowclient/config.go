@@ -22,7 +22,8 @@ import (
 const MaxPaths = 32
 
 // A Rendezvous takes one request to the broker and brings back the reply. It
-// may be called from several goroutines at once and must heed ctx.
+// may be called from several goroutines at once and must heed ctx. It may also
+// be a Preparer.
 type Rendezvous interface {
 	Exchange(ctx context.Context, request []byte) (reply []byte, err error)
 }
@@ -33,6 +34,7 @@ type SignalFunc func(ctx context.Context, offer string) (answer string, err erro
 
 // A CarrierDialer makes one carrier through one proxy, calling signal at most
 // once to trade descriptions. It may be called from several goroutines at once.
+// It may also be a Preparer.
 type CarrierDialer interface {
 	DialCarrier(ctx context.Context, signal SignalFunc) (carrier.Conn, error)
 }
@@ -60,6 +62,10 @@ type Config struct {
 	// Max is the number of proxies used at once. Below 1 means 1; above
 	// MaxPaths means MaxPaths.
 	Max int
+
+	// NATMemory remembers the kind of NAT for other Transports and, if it has a
+	// file, for the next start. Nil means that this Transport learns it alone.
+	NATMemory *NATMemory
 
 	// Fingerprint names the bridge. Empty means messages.DefaultFingerprint.
 	Fingerprint messages.Fingerprint

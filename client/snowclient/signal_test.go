@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"flurry/common/messages"
+	"flurry/common/safelog"
 	"flurry/common/sdp"
 	"flurry/common/vectors"
 )
@@ -50,11 +51,11 @@ func testNATFailure(t *testing.T, c vectors.Case) {
 		Next messages.NATType `json:"next_send_when_unknown"`
 	}
 	c.Decode(t, &in, &out)
-	s := newSignaller(nil, messages.DefaultFingerprint)
-	s.setNAT(in.Actual)
-	s.channelFailed(in.Sent)
-	s.setNAT(messages.NATUnknown)
-	if got := natToSend(s.actual, s.spoofFailed); got != out.Next {
+	n := newNATState(nil, nil, safelog.Discard())
+	n.probed = in.Actual
+	n.channelFailed(in.Sent)
+	n.probed = messages.NATUnknown
+	if got := n.toSend(); got != out.Next {
 		t.Errorf("got %q, want %q", got, out.Next)
 	}
 }
@@ -80,18 +81,22 @@ func testPollBody(t *testing.T, c vectors.Case) {
 	if err != nil {
 		return
 	}
-	s := newSignaller(replier(func(request string) (string, error) {
+	s := newTestSignaller(replier(func(request string) (string, error) {
 		if request != out.Body {
 			t.Errorf("request\n%s\nwant\n%s", request, out.Body)
 		}
 		return `{"answer":"yes"}`, nil
 	}), fp)
-	s.setNAT(in.NAT)
-	s.spoofFailed = true // so that it says what it is told
+	s.nat.probed = in.NAT
+	s.nat.claimFailed = true // so that it says what it is told
 	offer := sdp.Description{Type: "offer", SDP: in.SDP}.String()
 	if answer, sent, err := s.exchange(t.Context(), offer); answer != "yes" || sent != in.NAT || err != nil {
 		t.Errorf("got %q, %q, %v", answer, sent, err)
 	}
+}
+
+func newTestSignaller(r Rendezvous, fp messages.Fingerprint) *signaller {
+	return &signaller{rendezvous: r, fingerprint: fp, nat: newNATState(nil, nil, safelog.Discard())}
 }
 
 // A replier is a Rendezvous that does not wait.
@@ -119,7 +124,7 @@ func TestExchangeReadsReplies(t *testing.T) {
 		{"unreachable", ``, down, func(err error) bool { return errors.Is(err, down) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSignaller(replier(func(string) (string, error) { return c.reply, c.err }), messages.DefaultFingerprint)
+			s := newTestSignaller(replier(func(string) (string, error) { return c.reply, c.err }), messages.DefaultFingerprint)
 			answer, _, err := s.exchange(t.Context(), "offer")
 			if answer != "" || !c.check(err) {
 				t.Errorf("got %q, %v", answer, err)
@@ -138,7 +143,7 @@ func (waiter) Exchange(ctx context.Context, _ []byte) ([]byte, error) {
 
 func TestExchangeGivesUpInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSignaller(waiter{}, messages.DefaultFingerprint)
+		s := newTestSignaller(waiter{}, messages.DefaultFingerprint)
 		if _, _, err := s.exchange(t.Context(), "offer"); err == nil || err.Error() != "no reply within 15s" {
 			t.Errorf("got %v", err)
 		}

@@ -13,17 +13,19 @@ import (
 // methods may be called from any goroutine.
 type Transport struct {
 	// Fixed after construction.
-	cfg        Config // with defaults filled in
-	log        *slog.Logger
-	metrics    *metrics
-	iceServers []string // the ones this Transport uses
-	dialer     CarrierDialer
-	signaller  *signaller
-	probe      natProbe
-	linger     time.Duration
+	cfg       Config // with defaults filled in
+	log       *slog.Logger
+	metrics   *metrics
+	dialer    CarrierDialer
+	ownDialer *rtcDialer // nil if dialer is the caller's
+	signaller *signaller
+	nat       *natState
+	pace      pace
+	probe     natProbe
+	linger    time.Duration
 
-	// Lifetime: ctx ends when Close is called; tasks are the sessions and the
-	// NAT probe.
+	// Lifetime: ctx ends when Close is called; tasks are the sessions, their
+	// attempts at carriers, and NAT probes.
 	ctx    context.Context
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
@@ -31,11 +33,11 @@ type Transport struct {
 	// Guarded by mu.
 	mu      sync.Mutex
 	closed  bool
-	probed  bool     // the NAT probe has been started
 	session *session // the one that new streams go to; nil before the first and after the end of each
 }
 
-// New makes a Transport. It touches no network: that begins with the first Dial.
+// New makes a Transport. It touches no network: that begins with the first Dial
+// or Prepare.
 func New(cfg Config) (*Transport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -49,18 +51,21 @@ func New(cfg Config) (*Transport, error) {
 	for _, err := range skipped {
 		cfg.Logger.Warn("ICE server passed over", "err", err)
 	}
+	servers := subset(usable)
+	known := newNATState(servers, cfg.NATMemory, cfg.Logger)
 	t := &Transport{
 		cfg: cfg, log: cfg.Logger, metrics: m,
-		iceServers: subset(usable),
-		dialer:     cfg.Dialer,
-		signaller:  newSignaller(cfg.Rendezvous, cfg.Fingerprint),
-		probe:      probeNAT,
-		linger:     lingerTime,
+		dialer:    cfg.Dialer,
+		signaller: &signaller{rendezvous: cfg.Rendezvous, fingerprint: cfg.Fingerprint, nat: known},
+		nat:       known,
+		probe:     probeNAT,
+		linger:    lingerTime,
 	}
 	if t.dialer == nil {
-		if t.dialer, err = newRTCDialer(t.iceServers, cfg.KeepLocalAddresses, t.log); err != nil {
+		if t.ownDialer, err = newRTCDialer(servers, cfg.KeepLocalAddresses, t.log); err != nil {
 			return nil, err
 		}
+		t.dialer = t.ownDialer
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t, nil
@@ -119,18 +124,13 @@ func (t *Transport) join() (*session, *stream, error) {
 	return t.session, t.session.addLocked(), nil
 }
 
-// startLocked makes a session and sets it going, and with the first one the
-// NAT probe.
+// startLocked makes a session and sets it going.
 func (t *Transport) startLocked() (*session, error) {
 	s, err := newSession(t)
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
 	t.tasks.Go(func() { s.run(t.ctx) })
-	if !t.probed {
-		t.probed = true
-		t.tasks.Go(func() { t.learnNAT(t.ctx) })
-	}
 	return s, nil
 }
 
@@ -143,5 +143,8 @@ func (t *Transport) Close() error {
 	t.mu.Unlock()
 	t.cancel()
 	t.tasks.Wait()
+	if t.ownDialer != nil {
+		t.ownDialer.Close()
+	}
 	return nil
 }
