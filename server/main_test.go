@@ -262,16 +262,13 @@ func client(t *testing.T, relay string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packets := multipath.New(id, multipath.Options{})
-	packets.Add(id, path)
-	session, err := turbotunnel.Dial(packets, id, turbotunnel.ClientTuning())
+	conn := multipath.New(multipath.Options{Ask: true})
+	conn.Add(path)
+	session, err := turbotunnel.Client(conn, turbotunnel.ClientTuning())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		session.Close()
-		packets.Close()
-	})
+	t.Cleanup(func() { session.Close() })
 	stream, err := session.OpenStream(t.Context())
 	if err != nil {
 		t.Fatal(err)

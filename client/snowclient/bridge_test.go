@@ -23,11 +23,9 @@ type bridge struct {
 	tasks   sync.WaitGroup
 
 	mu       sync.Mutex
-	paths    *multipath.Conn
-	ln       *turbotunnel.Listener
+	conns    map[turbotunnel.ClientID]*multipath.Conn
 	ids      []turbotunnel.ClientID // of the carriers, in order
 	carriers []*carriertest.Conn    // their ends here
-	sessions []*turbotunnel.Session
 	closed   bool
 }
 
@@ -40,51 +38,61 @@ func newBridge(t *testing.T) *bridge {
 
 // start makes it ready for carriers.
 func (b *bridge) start() {
-	b.t.Helper()
-	paths := multipath.New(bridgeAddr{}, multipath.Options{})
-	ln, err := turbotunnel.Listen(paths, turbotunnel.ServerTuning())
-	if err != nil {
-		b.t.Fatal(err)
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.paths, b.ln, b.closed = paths, ln, false
-	b.tasks.Go(func() {
-		for {
-			s, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			b.mu.Lock()
-			b.sessions = append(b.sessions, s)
-			if b.closed {
-				s.Close()
-			}
-			b.mu.Unlock()
-			b.tasks.Go(func() { b.serve(s) })
-		}
-	})
+	b.conns, b.closed = map[turbotunnel.ClientID]*multipath.Conn{}, false
 }
 
 // stop ends everything.
 func (b *bridge) stop() {
 	b.mu.Lock()
 	b.closed = true
-	for _, s := range b.sessions {
-		s.Close()
-	}
-	b.sessions = nil
+	conns := b.conns
 	b.mu.Unlock()
-	b.ln.Close()
-	b.paths.Close()
+	for _, c := range conns {
+		c.Close()
+	}
 	b.tasks.Wait()
 }
 
 // restart makes it forget everything.
 func (b *bridge) restart() {
-	b.t.Helper()
 	b.stop()
 	b.start()
+}
+
+// add gives a carrier to its client's conversation, which may be new.
+func (b *bridge) add(id turbotunnel.ClientID, packets carrier.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ids = append(b.ids, id)
+	c := b.conns[id]
+	if c == nil {
+		c = multipath.New(multipath.Options{Accept: true})
+		b.conns[id] = c
+		if b.closed {
+			c.Close()
+		} else {
+			b.tasks.Go(func() { b.converse(c) })
+		}
+	}
+	c.Add(packets)
+}
+
+// converse serves one conversation.
+func (b *bridge) converse(c *multipath.Conn) {
+	select {
+	case <-c.Begun():
+	case <-c.Done():
+		return
+	}
+	s, err := turbotunnel.Server(c, turbotunnel.ServerTuning())
+	if err != nil {
+		b.t.Error(err)
+		return
+	}
+	b.serve(s)
+	s.Close()
 }
 
 func (b *bridge) serve(s *turbotunnel.Session) {
@@ -113,17 +121,13 @@ func (b *bridge) DialCarrier(ctx context.Context, signal SignalFunc) (carrier.Co
 		return nil, errors.New("bridge closed")
 	}
 	b.carriers = append(b.carriers, far)
-	paths := b.paths
 	b.tasks.Go(func() {
 		id, packets, err := turbotunnel.Accept(context.Background(), far)
 		if err != nil {
 			far.Close()
 			return
 		}
-		b.mu.Lock()
-		b.ids = append(b.ids, id)
-		b.mu.Unlock()
-		paths.Add(id, packets)
+		b.add(id, packets)
 	})
 	return near, nil
 }

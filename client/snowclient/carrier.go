@@ -21,7 +21,7 @@ const attemptTimeout = 60 * time.Second
 
 // unorderedChannels lets the dialer open unordered channels. It waits for a
 // session that sends again itself what such a channel loses.
-const unorderedChannels = false
+const unorderedChannels = true
 
 // orderedFor is for how long channels are ordered after a volunteer whose answer
 // promised to keep message edges has not kept them. Most of those that would be

@@ -99,6 +99,9 @@ func gather(t *testing.T, r prometheus.Gatherer) map[string]float64 {
 	}
 	values := make(map[string]float64)
 	for _, f := range families {
+		if f.GetName() == "snowflake_client_segments_total" {
+			continue // as many as it takes
+		}
 		for _, m := range f.GetMetric() {
 			name := f.GetName()
 			for _, l := range m.GetLabel() {

@@ -29,6 +29,7 @@ type poolConfig struct {
 	lost   func(err error)                             // a path that was wanted has ended
 	count  func(delta float64)                         // one path more or less
 	giveUp func(err error)                             // the bridge is out of reach; may be called again
+	tick   func()                                      // called with each check
 	jitter func() float64                              // uniform in [0, 1)
 	log    *slog.Logger
 }
@@ -119,6 +120,7 @@ func (p *pool) Run(ctx context.Context) {
 			p.drop(m, m.path.Err())
 		case now := <-check.C:
 			p.check(now)
+			p.tick()
 		}
 	}
 }

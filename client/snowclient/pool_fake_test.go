@@ -93,6 +93,7 @@ func newPoolTest(t *testing.T, max int) *poolTest {
 	pt.pool = newPool(poolConfig{
 		max:  max,
 		dial: pt.dial,
+		tick: func() {},
 		lost: func(err error) {
 			pt.mu.Lock()
 			defer pt.mu.Unlock()

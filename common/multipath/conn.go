@@ -2,8 +2,9 @@ package multipath
 
 import (
 	"context"
+	"io"
+	"math/rand/v2"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -11,401 +12,344 @@ import (
 )
 
 const (
-	// defaultQueue bounds what waits for one peer: a full send window of
-	// package turbotunnel (2048 segments of 1400 bytes) and half as much again.
-	defaultQueue = 4 << 20
+	// defaultSendBuffer bounds what has been written and not acknowledged:
+	// 40 MB/s over 200 ms.
+	defaultSendBuffer = 8 << 20
 
-	// inboxPackets is how many received packets wait for KCP. They are taken
-	// in microseconds; beyond it the carriers wait.
-	inboxPackets = 256
+	// defaultReceiveBuffer bounds what has come and not been read; it is what
+	// the window on the wire stands for.
+	defaultReceiveBuffer = 8 << 20
 
-	// settle is how long all must stay acknowledged before Drained believes
-	// it: two of KCP's 10 ms intervals, in which it may come with more.
-	settle = 25 * time.Millisecond
+	// backlogMin and backlogTime bound what Write accepts and no path takes.
+	// Whatever waits here, the answer to a click waits for.
+	backlogMin  = 16 << 10
+	backlogTime = 10 * time.Millisecond
 )
 
 // Options change a Conn's defaults.
 type Options struct {
-	Scheduler  Scheduler // nil means Earliest
-	QueueBytes int       // bound on what waits for one peer; 0 means 4 MiB
+	// Accept makes the end that takes the conversation's number from the first
+	// data that comes. The other end draws one.
+	Accept bool
+
+	// Ask makes the end that asks quiet paths whether they live. It is the
+	// client's part, which can replace a path.
+	Ask bool
+
+	Scheduler     Scheduler // nil means Earliest
+	SendBuffer    int       // bytes written and not acknowledged; 0 means 8 MiB
+	ReceiveBuffer int       // bytes come and not read; 0 means 8 MiB
 }
 
-// Conn is a net.PacketConn over changing sets of paths, one set for each peer.
-// The client has one peer, a server's shard many. It is safe for concurrent use.
+// Stats counts the segments of a conversation.
+type Stats struct {
+	Sent      int64 // for the first time
+	Resent    int64
+	Spurious  int64 // of those, how many had not been lost
+	Received  int64 // with those that came before
+	Duplicate int64 // how many those were
+}
+
+// Plus adds two counts.
+func (s Stats) Plus(o Stats) Stats {
+	return Stats{
+		Sent: s.Sent + o.Sent, Resent: s.Resent + o.Resent, Spurious: s.Spurious + o.Spurious,
+		Received: s.Received + o.Received, Duplicate: s.Duplicate + o.Duplicate,
+	}
+}
+
+// Conn is one KCP conversation over a changing set of paths, a reliable stream
+// of bytes. It is safe for concurrent use, except that Reads must not run side
+// by side, nor Writes.
 type Conn struct {
 	// fixed after construction
-	local net.Addr
 	sched Scheduler
-	limit int
-	inbox chan arrived
-	done  chan struct{}
-	pool  sync.Pool // of *packet
+	asks  bool
+	limit int // send buffer
+	epoch time.Time
+	begun chan struct{} // closed when the conversation has begun
+	done  chan struct{} // closed by Close
+	tasks sync.WaitGroup
 
-	mu     sync.RWMutex // guards the rest
-	peers  map[net.Addr]*peer
-	closed bool
+	mu       sync.Mutex // guards the rest, and the state of each path
+	conv     uint32
+	started  bool
+	closed   bool
+	paths    []*Path
+	snd      sender
+	rcv      receiver
+	readable *sync.Cond
+	writable *sync.Cond
+	blocked  bool // a Write waits
+	drained  *sync.Cond
+	stats    Stats
+	tx       uint32 // transmissions so far
+	latest   latest
+	infos    []PathInfo // scratch
 
-	wg sync.WaitGroup // one for each path
+	timer   *time.Timer
+	armed   time.Duration // when the timer fires
+	nextDue time.Duration // when a path's next time-out is
+	paceDue time.Duration // when a path's pace lets the next segment go
+	ackDue  time.Duration // when acknowledgements must leave
 }
 
-type arrived struct {
-	pkt  *packet
-	from net.Addr
-}
-
-// peer is everything about one peer. Its lock is never held across I/O.
-type peer struct {
-	addr net.Addr // fixed
-
-	mu      sync.Mutex // guards the rest, and the out queue of each path
-	paths   []*Path
-	queue   queue
-	kcp     tracker
-	idle    chan struct{} // closed and replaced when all is acknowledged
-	infos   []PathInfo    // scratch of dispatch
-	dropped int64
-}
-
-// New returns a Conn without paths. local is what LocalAddr says.
-func New(local net.Addr, o Options) *Conn {
-	c := &Conn{local: local, sched: o.Scheduler, limit: o.QueueBytes,
-		inbox: make(chan arrived, inboxPackets), done: make(chan struct{}), peers: map[net.Addr]*peer{}}
+// New returns a Conn without paths. Nothing leaves before the first Write.
+func New(o Options) *Conn {
+	c := &Conn{sched: o.Scheduler, asks: o.Ask, limit: o.SendBuffer, epoch: time.Now(),
+		begun: make(chan struct{}), done: make(chan struct{}),
+		armed: never, nextDue: never, paceDue: never, ackDue: never}
 	if c.sched == nil {
 		c.sched = Earliest{}
 	}
 	if c.limit == 0 {
-		c.limit = defaultQueue
+		c.limit = defaultSendBuffer
 	}
-	c.pool.New = func() any { return new(packet) }
+	c.rcv.limit = o.ReceiveBuffer
+	if c.rcv.limit == 0 {
+		c.rcv.limit = defaultReceiveBuffer
+	}
+	c.snd.peerWindow = firstPeerWindow
+	c.readable, c.writable, c.drained = sync.NewCond(&c.mu), sync.NewCond(&c.mu), sync.NewCond(&c.mu)
+	c.timer = time.AfterFunc(time.Hour, c.tick)
+	c.timer.Stop()
+	if !o.Accept {
+		c.conv = rand.Uint32()
+		c.startLocked()
+	}
 	return c
 }
 
-func (c *Conn) get() *packet  { return c.pool.Get().(*packet) }
-func (c *Conn) put(p *packet) { c.pool.Put(p) }
+// firstPeerWindow is taken for the other end's window until it has told: KCP's
+// own first value (spec section 7.3).
+const firstPeerWindow = 128
 
-// peerFor returns the record of a peer, making it if need be; nil when closed.
-func (c *Conn) peerFor(addr net.Addr) *peer {
-	c.mu.RLock()
-	p, closed := c.peers[addr], c.closed
-	c.mu.RUnlock()
-	if p != nil || closed {
+func (c *Conn) now() time.Duration { return time.Since(c.epoch) }
+
+// stamp is a time as the wire has it, in milliseconds.
+func (c *Conn) stamp(now time.Duration) uint32 { return uint32(now / time.Millisecond) }
+
+func (c *Conn) startLocked() {
+	c.started = true
+	close(c.begun)
+}
+
+// Begun is closed when the conversation has begun: for the end that accepts,
+// with the first data.
+func (c *Conn) Begun() <-chan struct{} { return c.begun }
+
+// Done is closed when the conversation has been closed.
+func (c *Conn) Done() <-chan struct{} { return c.done }
+
+// Add gives the Conn a carrier of packets. The Conn owns it from now on and
+// drops it when it ends. On a closed Conn it is closed at once.
+func (c *Conn) Add(packets carrier.Conn) *Path {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	p := newPath(c, packets, now)
+	if c.closed {
+		p.gone = true
+		p.once.Do(func() { p.err = carrier.ErrClosed })
+		p.stop()
+		packets.Close()
+		close(p.done)
 		return p
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed {
-		return nil
+	p.life.idleDue = now + rand.N(idleAfter)
+	for _, q := range c.paths {
+		if q.life.doubt {
+			c.releaseLocked(q) // here is where it can go
+		}
 	}
-	if p = c.peers[addr]; p == nil {
-		p = &peer{addr: addr, idle: make(chan struct{})}
-		p.kcp.better = p.betterLocked
-		c.peers[addr] = p
-	}
+	c.paths = append(c.paths, p)
+	c.tasks.Add(1)
+	go p.run()
+	c.stepLocked(now)
 	return p
 }
 
-// known returns the record of a peer, or nil.
-func (c *Conn) known(addr net.Addr) *peer {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.peers[addr]
-}
-
-// Add gives path, a carrier of packets, to peer. The Conn owns it from now on
-// and drops it when it ends. On a closed Conn the path is closed at once.
-func (c *Conn) Add(peer net.Addr, path carrier.Conn) *Path {
-	p := c.peerFor(peer)
-	if p == nil {
-		path.Close()
-		return endedPath(path)
-	}
-	n := newPath(c, p, path)
-	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		path.Close()
-		return endedPath(path)
-	}
-	c.peers[peer] = p // it may have been forgotten in between
-	c.wg.Add(1)
-	p.mu.Lock()
-	p.paths = append(p.paths, n)
-	c.dispatchLocked(p, time.Now())
-	p.mu.Unlock()
-	c.mu.Unlock()
-	go n.run()
-	return n
-}
-
-func endedPath(conn carrier.Conn) *Path {
-	p := &Path{conn: conn, kind: conn.Traits().Kind, done: make(chan struct{}), err: carrier.ErrClosed}
-	p.ctx, p.stop = context.WithCancel(context.Background())
-	p.stop()
-	p.once.Do(func() {})
-	close(p.done)
-	return p
-}
-
-// Paths says how the paths of peer are doing.
-func (c *Conn) Paths(peer net.Addr) []PathInfo {
-	p := c.known(peer)
-	if p == nil {
-		return nil
-	}
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	infos := make([]PathInfo, len(p.paths))
-	for i, path := range p.paths {
-		infos[i] = path.info(now)
-	}
-	return infos
-}
-
-// Forget drops the record of a peer that has no path. Packets waiting for it
-// are lost.
-func (c *Conn) Forget(peer net.Addr) {
+// drop takes a path out, and what it held back.
+func (c *Conn) drop(p *Path) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.peers[peer]; p != nil {
-		p.mu.Lock()
-		if len(p.paths) == 0 {
-			delete(c.peers, peer)
+	for i, q := range c.paths {
+		if q == p {
+			c.paths = append(c.paths[:i:i], c.paths[i+1:]...)
+			break
 		}
-		p.mu.Unlock()
 	}
+	c.releaseLocked(p)
+	p.gone = true
+	for p.urgent.count > 0 {
+		p.urgent.pop().free()
+	}
+	c.stepLocked(c.now())
 }
 
-// Drained waits until the peer has acknowledged all data sent to it.
-func (c *Conn) Drained(ctx context.Context, peer net.Addr) error {
-	p := c.known(peer)
-	if p == nil {
-		return nil
-	}
-	quiet := time.NewTimer(settle)
-	defer quiet.Stop()
-	for {
-		p.mu.Lock()
-		busy, idle, next := p.kcp.inFlight() > 0, p.idle, p.kcp.next
-		p.mu.Unlock()
-		if !busy {
-			quiet.Reset(settle)
-			select {
-			case <-quiet.C:
-				p.mu.Lock()
-				same := p.kcp.inFlight() == 0 && p.kcp.next == next
-				p.mu.Unlock()
-				if same {
-					return nil
-				}
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-c.done:
-				return net.ErrClosed
-			}
-		}
-		select {
-		case <-idle:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-c.done:
-			return net.ErrClosed
-		}
-	}
-}
-
-// WriteTo implements net.PacketConn. It never blocks; a packet that finds the
-// peer's queue full, or that is of no use, is dropped.
-func (c *Conn) WriteTo(b []byte, addr net.Addr) (int, error) {
-	if len(b) > maxPacket {
-		return 0, carrier.ErrTooLong
-	}
-	p := c.peerFor(addr)
-	if p == nil {
-		return 0, net.ErrClosed
-	}
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.kcp.outgoing(b, now) {
-		return len(b), nil
-	}
-	if p.queue.size+len(b) > c.limit {
-		p.dropped++
-		return len(b), nil
-	}
-	pkt := c.get()
-	pkt.n, pkt.at = copy(pkt.data[:], b), now
-	p.kcp.mark(b, nil, now)
-	p.queue.push(pkt)
-	c.dispatchLocked(p, now)
-	return len(b), nil
-}
-
-// betterLocked reports whether there is a choice of paths with one among them
-// that is not in doubt.
-func (p *peer) betterLocked(now time.Time) bool {
-	if len(p.paths) < 2 {
-		return false
-	}
-	for _, path := range p.paths {
-		if path.Stalled(now) <= doubtAfter {
-			return true
-		}
-	}
-	return false
-}
-
-// dispatchLocked hands waiting packets to paths, as long as the Scheduler
-// finds one.
-func (c *Conn) dispatchLocked(p *peer, now time.Time) {
-	for p.queue.count > 0 {
-		path := c.pickLocked(p, p.queue.front().n, now)
-		if path == nil {
-			return
-		}
-		pkt := p.queue.pop()
-		path.out.push(pkt)
-		path.waiting.Add(int64(pkt.n))
-		select {
-		case path.wake <- struct{}{}:
-		default:
-		}
-	}
-}
-
-func (c *Conn) pickLocked(p *peer, size int, now time.Time) *Path {
-	switch len(p.paths) {
-	case 0:
-		return nil
-	case 1: // nothing to choose
-		if p.paths[0].out.size >= pathQueue {
-			return nil
-		}
-		return p.paths[0]
-	}
-	p.infos = p.infos[:0]
-	for _, path := range p.paths {
-		p.infos = append(p.infos, path.info(now))
-	}
-	if i := c.sched.Pick(size, p.infos, now); i >= 0 {
-		return p.paths[i]
-	}
-	return nil
-}
-
-// take moves what a path's writer sends next into batch.
-func (c *Conn) take(path *Path, batch []*packet) []*packet {
-	p := path.peer
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for size := 0; path.out.count > 0 && size+path.out.front().n <= batchBytes; {
-		pkt := path.out.pop()
-		size += pkt.n
-		restamp(pkt.bytes(), now.Sub(pkt.at))
-		pkt.at = now
-		p.kcp.mark(pkt.bytes(), path, now)
-		batch = append(batch, pkt)
-	}
-	if len(batch) > 0 {
-		c.dispatchLocked(p, now)
+// take is what a path's writer sends next.
+func (c *Conn) take(p *Path, batch []*packet) []*packet {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	full := p.waiting >= pathQueue
+	batch = p.takeLocked(batch)
+	if full {
+		c.stepLocked(c.now())
 	}
 	return batch
 }
 
-// giveBack returns packets that a failing path may not have sent.
-func (c *Conn) giveBack(path *Path, batch []*packet) {
-	p := path.peer
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i := len(batch) - 1; i >= 0; i-- {
-		p.kcp.mark(batch[i].bytes(), nil, now)
-		p.queue.pushFront(batch[i])
+// Paths says how the paths are doing.
+func (c *Conn) Paths() []PathInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	infos := make([]PathInfo, len(c.paths))
+	for i, p := range c.paths {
+		infos[i] = p.infoLocked(now)
 	}
-	c.dispatchLocked(p, now)
+	return infos
 }
 
-// drop takes a path out of its peer's set, and what waited for it back.
-func (c *Conn) drop(path *Path) {
-	p := path.peer
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, other := range p.paths {
-		if other == path {
-			p.paths = append(p.paths[:i:i], p.paths[i+1:]...)
-			break
+// RTT is the shortest round trip of a path that is not in doubt, and a guess
+// where none is known.
+func (c *Conn) RTT() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	best := time.Duration(0)
+	for _, p := range c.paths {
+		if rtt := p.fl.srtt; rtt > 0 && !p.life.doubt && (best == 0 || rtt < best) {
+			best = rtt
 		}
 	}
-	var rest []*packet
-	for path.out.count > 0 {
-		rest = append(rest, path.out.pop())
+	if best == 0 {
+		return firstRTT
 	}
-	for i := len(rest) - 1; i >= 0; i-- {
-		p.queue.pushFront(rest[i])
-	}
-	c.dispatchLocked(p, time.Now())
+	return best
 }
 
-// received looks at a packet on its way up.
-func (p *peer) received(b []byte, now time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	busy := p.kcp.inFlight() > 0
-	if p.kcp.incoming(b, now) && busy {
-		close(p.idle)
-		p.idle = make(chan struct{})
+// Stats counts the conversation's segments.
+func (c *Conn) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+// Read implements io.Reader. It waits for data; after Close it returns
+// net.ErrClosed.
+func (c *Conn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for {
+		if c.closed {
+			return 0, net.ErrClosed
+		}
+		tight := c.rcv.window() == 0
+		if n := c.rcv.read(b); n > 0 || len(b) == 0 {
+			if tight && c.rcv.window() > 0 && len(c.paths) > 0 {
+				c.urgeLocked(c.ackPathLocked(), cmdTell) // there is room again
+			}
+			return n, nil
+		}
+		c.readable.Wait()
 	}
 }
 
-// ReadFrom implements net.PacketConn. It returns net.ErrClosed after Close.
-func (c *Conn) ReadFrom(b []byte) (int, net.Addr, error) {
-	select {
-	case a := <-c.inbox:
-		n := copy(b, a.pkt.bytes())
-		c.put(a.pkt)
-		return n, a.from, nil
-	case <-c.done:
-		return 0, nil, net.ErrClosed
+// Write implements io.Writer. It waits while the paths do not keep up.
+func (c *Conn) Write(b []byte) (int, error) { return c.WriteBuffers([][]byte{b}) }
+
+// WriteBuffers writes several pieces as one; smux uses it to spare a copy.
+func (c *Conn) WriteBuffers(v [][]byte) (n int, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.closed && c.fullLocked() {
+		c.blocked = true
+		c.writable.Wait()
 	}
+	if c.closed {
+		return 0, io.ErrClosedPipe
+	}
+	size := c.segmentLocked()
+	for _, b := range v {
+		c.snd.write(b, size)
+		n += len(b)
+	}
+	c.stepLocked(c.now())
+	return n, nil
 }
 
-// Close implements net.PacketConn: it closes every path and waits for them.
+// segmentLocked is how much data a segment holds: what leaves as one packet on
+// every path there is, and on a lossy one that may come.
+func (c *Conn) segmentLocked() int {
+	size := maxPacket
+	if len(c.paths) == 0 {
+		size = lossyPacket
+	}
+	for _, p := range c.paths {
+		size = min(size, p.fit)
+	}
+	return size - headerLen
+}
+
+// lossyPacket is the packet that fits lossy carriers (session.md: 1,130 to
+// 1,140 bytes in one SCTP packet).
+const lossyPacket = 1140
+
+// fullLocked reports whether Write has to wait.
+func (c *Conn) fullLocked() bool {
+	return c.snd.unsent >= c.backlogLocked() || c.snd.held >= c.limit
+}
+
+// backlogLocked is how much may wait for a path.
+func (c *Conn) backlogLocked() int {
+	rate := 0.0
+	for _, p := range c.paths {
+		rate += p.ctl.rates.max()
+	}
+	return max(backlogMin, int(rate*backlogTime.Seconds()))
+}
+
+// Drained waits until the other end has acknowledged all that was written.
+func (c *Conn) Drained(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.drained.Broadcast()
+	})()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.snd.empty() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if c.closed {
+			return net.ErrClosed
+		}
+		c.drained.Wait()
+	}
+	return nil
+}
+
+// Close ends the conversation at this end and every path, and waits for their
+// goroutines. The other end is not told: KCP has no word for it.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
+		c.tasks.Wait()
 		return net.ErrClosed
 	}
 	c.closed = true
-	peers := c.peers
-	c.peers = map[net.Addr]*peer{}
 	close(c.done)
+	paths := append([]*Path(nil), c.paths...)
+	c.timer.Stop()
+	c.readable.Broadcast()
+	c.writable.Broadcast()
+	c.drained.Broadcast()
 	c.mu.Unlock()
-	for _, p := range peers {
-		p.mu.Lock()
-		paths := append([]*Path(nil), p.paths...)
-		p.mu.Unlock()
-		for _, path := range paths {
-			path.end(carrier.ErrClosed)
-		}
+	for _, p := range paths {
+		p.end(carrier.ErrClosed)
 	}
-	c.wg.Wait()
+	c.tasks.Wait()
 	return nil
 }
-
-// LocalAddr implements net.PacketConn.
-func (c *Conn) LocalAddr() net.Addr { return c.local }
-
-// SetDeadline implements net.PacketConn; there are none.
-func (c *Conn) SetDeadline(time.Time) error { return os.ErrNoDeadline }
-
-// SetReadDeadline implements net.PacketConn; there are none.
-func (c *Conn) SetReadDeadline(time.Time) error { return os.ErrNoDeadline }
-
-// SetWriteDeadline implements net.PacketConn; there are none.
-func (c *Conn) SetWriteDeadline(time.Time) error { return os.ErrNoDeadline }
-
-var _ net.PacketConn = (*Conn)(nil)

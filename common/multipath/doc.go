@@ -1,23 +1,29 @@
-// Package multipath makes one net.PacketConn of a changing set of carriers.
+// Package multipath is one KCP conversation over a changing set of carriers.
 //
-// KCP above it writes packets to a peer and does not know that paths come and
-// go. Each peer, named by its address, has a set of paths and a queue that
-// outlives them:
+// A Conn is a reliable stream of bytes, on which package turbotunnel runs smux.
+// Its paths come and go; the conversation stays:
 //
-//	KCP ── WriteTo ──▶ peer queue ── Scheduler ──▶ path queue ── writer ──▶ carrier
-//	KCP ◀─ ReadFrom ── inbox ◀────────────────────────────────── reader ◀── carrier
+//	Write ─▶ sender ── dispatch: Scheduler, controllers ──▶ path queue ── writer ──▶ carrier
+//	Read ◀── receiver ◀──────── input ◀────────────────────────────────── reader ◀── carrier
 //
-// Packets may be dropped in WriteTo and nowhere below: a carrier is a framed
-// byte stream, in which a missing piece would ruin all that follows, so a full
-// carrier blocks its path's writer, the packets wait above, and the peer's
-// queue is bounded in bytes.
+// The wire is that of KCP (spec section 7.3), whose peer needs to know nothing
+// of what is decided here: how many segments are under way, when each leaves,
+// on which path, and what is sent again. The parts, one file each:
 //
-// The layer reads the KCP headers that pass through it (spec section 7.3), in
-// both directions and without changing what they mean. That tells it which
-// segments are still unacknowledged, so that it can say when all has arrived
-// (Drained), and which retransmissions are of no use: those of a segment that
-// still waits here, or that a reliable path has only just taken. They are
-// dropped. After a time without any path there is therefore no burst of
-// duplicates. Packets are given the time at which they really leave as their
-// timestamp, so that KCP measures the network and not this queue.
+//	segment.go     the header on the wire
+//	sender.go      segments from Write until they are acknowledged
+//	receiver.go    segments until Read, and what is to be acknowledged
+//	flight.go      what is under way on one path: round trip, delivery rate, loss
+//	controller.go  how much one path may hold and how fast it is filled
+//	scheduler.go   which path takes the next segment
+//	liveness.go    when a path is in doubt, and what is done about it
+//	dispatch.go    the turn of the wheel: time-outs, segments, acknowledgements
+//	path.go        the two goroutines of a path
+//	conn.go        what the package gives to others
+//
+// A carrier is either a framed byte stream, which delivers all that it takes as
+// long as it lives, or lossy (carrier.Traits). Over a lossy one a segment is
+// lost when later ones on the same path have been acknowledged (RACK, RFC
+// 8985), and is sent again on whichever path is best. From a stream segments
+// come free only when the path ends or is in doubt.
 package multipath

@@ -3,88 +3,56 @@ package multipath
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"flurry/common/carrier"
 )
 
-const (
-	// batchBytes is how much a path's writer takes at once: what one message
-	// of a stream carrier holds.
-	batchBytes = 16 << 10
+// batchBytes is how much a path's writer takes at once: what one message of a
+// stream carrier holds.
+const batchBytes = 16 << 10
 
-	// suspectAfter is how long a path may be stalled before it is suspect and
-	// worth replacing. SCTP sends again after a second (RFC 9260 section 16)
-	// and, if that is lost too, two seconds later; waiting for the latter would
-	// cost every user whose volunteer has left another second, and a mistake
-	// costs one more volunteer asked.
-	suspectAfter = 2 * time.Second
-
-	// doubtAfter is how long a path may be stalled before its packets go to
-	// others, if there are any that are not. A mistake costs a few duplicates,
-	// so it can be short: some two round trips of a long path.
-	doubtAfter = 400 * time.Millisecond
-
-	// sampleEvery bounds how often a path's rate is measured.
-	sampleEvery = 20 * time.Millisecond
-)
-
-// Path is one carrier in use by one peer. Its methods are safe for concurrent
-// use.
+// Path is one carrier in use. Its methods are safe for concurrent use.
 type Path struct {
 	// fixed after construction
 	c     *Conn
-	peer  *peer
 	conn  carrier.Conn
 	kind  string
-	added time.Time
-	wake  chan struct{} // something is in out; buffered
+	lossy bool
+	fit   int // largest packet that is not cut on its way
+	added time.Duration
+	wake  chan struct{} // there is something to write; buffered
 	done  chan struct{} // closed when both goroutines have ended
 
-	out queue // guarded by peer.mu
-
-	// atomic: UnixNano, or bytes
-	lastHeard, lastSent, progress atomic.Int64
-	bytesIn, bytesOut, waiting    atomic.Int64
-	backlog                       atomic.Int64 // carrier's Queued when last sampled
-
-	rate meter
+	// guarded by c.mu
+	urgent   fifo[*packet] // acknowledgements, probes and answers to probes
+	out      fifo[*packet]
+	waiting  int // bytes in out
+	fl       flight
+	ctl      controller
+	paceAt   time.Duration // when the next segment may leave
+	life     liveness
+	sentAt   time.Duration // 0 before the first packet
+	heardAt  time.Duration
+	bytesIn  int64
+	bytesOut int64
+	gone     bool // no longer one of the Conn's
 
 	err  error // set before done is closed
 	once sync.Once
-	stop context.CancelFunc
 	ctx  context.Context // the path's lifetime
+	stop context.CancelFunc
 }
 
-// meter measures how fast a path drains while it is busy.
-type meter struct {
-	mu   sync.Mutex
-	at   time.Time
-	gone int64 // bytes that had left by then
-	busy bool  // something was still queued then
-	rate float64
-}
-
-func newPath(c *Conn, p *peer, conn carrier.Conn) *Path {
-	now := time.Now()
-	path := &Path{c: c, peer: p, conn: conn, kind: conn.Traits().Kind, added: now,
+func newPath(c *Conn, conn carrier.Conn, now time.Duration) *Path {
+	t := conn.Traits()
+	p := &Path{c: c, conn: conn, kind: t.Kind, lossy: t.Lossy, fit: maxPacket, added: now, heardAt: now,
 		wake: make(chan struct{}, 1), done: make(chan struct{})}
-	path.ctx, path.stop = context.WithCancel(context.Background())
-	path.lastHeard.Store(now.UnixNano())
-	path.progress.Store(now.UnixNano())
-	return path
-}
-
-// reliable reports that the path delivers whatever it takes while it lives.
-// Every carrier in use does: a framed byte stream.
-func (p *Path) reliable() bool {
-	select {
-	case <-p.ctx.Done():
-		return false
-	default:
-		return true
+	if t.Fit > 0 {
+		p.fit = min(p.fit, t.Fit)
 	}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	return p
 }
 
 // Done is closed when the path has ended.
@@ -100,8 +68,8 @@ func (p *Path) Err() error {
 	}
 }
 
-// Close ends the path and its carrier and waits for both. Packets that were
-// waiting for it go to the peer's other paths.
+// Close ends the path and its carrier and waits for both. What it held is sent
+// again on other paths.
 func (p *Path) Close() {
 	p.end(carrier.ErrClosed)
 	<-p.done
@@ -116,66 +84,41 @@ func (p *Path) end(err error) {
 	})
 }
 
-// Stalled is for how long the path has held bytes without getting rid of any
-// and without being heard; 0 when all is well. It is measured from one call to
-// the next: a path that nobody looked at while it was idle is not at fault.
-func (p *Path) Stalled(now time.Time) time.Duration {
-	q := int64(p.conn.Queued()) + p.waiting.Load()
-	if old := p.backlog.Swap(q); q == 0 || q < old || old == 0 {
-		p.progress.Store(now.UnixNano())
-		return 0
-	}
-	last := max(p.progress.Load(), p.lastHeard.Load())
-	return max(0, time.Duration(now.UnixNano()-last))
+// Info says how the path is doing.
+func (p *Path) Info() PathInfo {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	return p.infoLocked(p.c.now())
 }
 
-// Info says how the path is doing.
-func (p *Path) Info() PathInfo { return p.info(time.Now()) }
-
-func (p *Path) info(now time.Time) PathInfo {
-	queued := p.conn.Queued()
-	i := PathInfo{
-		Kind:      p.kind,
-		Waiting:   int(p.waiting.Load()),
-		Queued:    queued,
-		Added:     p.added,
-		LastHeard: time.Unix(0, p.lastHeard.Load()),
-		BytesIn:   p.bytesIn.Load(),
-		BytesOut:  p.bytesOut.Load(),
-		Stalled:   p.Stalled(now),
+func (p *Path) infoLocked(now time.Duration) PathInfo {
+	i := p.briefLocked(now)
+	i.Kind, i.Lossy = p.kind, p.lossy
+	i.Added, i.LastHeard = p.c.epoch.Add(p.added), p.c.epoch.Add(p.heardAt)
+	if p.sentAt != 0 {
+		i.LastSent = p.c.epoch.Add(p.sentAt)
 	}
-	i.Suspect = i.Stalled > suspectAfter
-	i.DrainRate = p.rate.sample(now, i.BytesOut-int64(queued), queued > 0)
-	if at := p.lastSent.Load(); at != 0 {
-		i.LastSent = time.Unix(0, at)
-	}
+	i.BytesIn, i.BytesOut = p.bytesIn, p.bytesOut
+	i.Suspect = p.life.suspect()
 	return i
 }
 
-// sample returns the smoothed rate. Only time in which something was always
-// queued counts: otherwise it was the source that was slow.
-func (m *meter) sample(now time.Time, gone int64, busy bool) float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	d := now.Sub(m.at)
-	if d < sampleEvery {
-		return m.rate
+// briefLocked is the part of the information that a Scheduler needs.
+func (p *Path) briefLocked(now time.Duration) PathInfo {
+	return PathInfo{
+		RTT:      p.fl.srtt,
+		Rate:     p.ctl.rates.max(),
+		Window:   p.windowLocked(),
+		InFlight: p.fl.bytes,
+		Wait:     max(0, p.paceAt-now),
+		Waiting:  p.waiting,
+		Doubt:    p.life.doubt,
 	}
-	if m.busy && busy && d < time.Second && gone >= m.gone {
-		r := float64(gone-m.gone) / d.Seconds()
-		if m.rate == 0 {
-			m.rate = r
-		} else {
-			m.rate += (r - m.rate) / 4
-		}
-	}
-	m.at, m.gone, m.busy = now, gone, busy
-	return m.rate
 }
 
 // run moves packets until the carrier ends, then closes it.
 func (p *Path) run() {
-	defer p.c.wg.Done()
+	defer p.c.tasks.Done()
 	writer := make(chan struct{})
 	go func() {
 		defer close(writer)
@@ -191,30 +134,23 @@ func (p *Path) run() {
 	close(p.done)
 }
 
-// read delivers what arrives. The inbox may block: that is backpressure.
+// read takes in what arrives.
 func (p *Path) read() error {
+	pkt := newPacket()
+	defer func() { pkt.free() }()
 	for {
-		pkt := p.c.get()
 		n, err := p.conn.Recv(pkt.data[:])
 		if err != nil {
-			p.c.put(pkt)
 			return err
 		}
-		now := time.Now()
 		pkt.n = n
-		p.lastHeard.Store(now.UnixNano())
-		p.bytesIn.Add(int64(n))
-		p.peer.received(pkt.bytes(), now)
-		select {
-		case p.c.inbox <- arrived{pkt, p.peer.addr}:
-		case <-p.c.done:
-			p.c.put(pkt)
-			return carrier.ErrClosed
+		if p.c.input(p, pkt) {
+			pkt = newPacket()
 		}
 	}
 }
 
-// write sends what the peer gives the path, several packets at a time.
+// write sends what the Conn gives the path, several packets at a time.
 func (p *Path) write() error {
 	batch := make([]*packet, 0, 64)
 	msgs := make([][]byte, 0, 64)
@@ -229,21 +165,15 @@ func (p *Path) write() error {
 			}
 		}
 		msgs = msgs[:0]
-		size := 0
 		for _, pkt := range batch {
 			msgs = append(msgs, pkt.bytes())
-			size += pkt.n
 		}
 		err := p.send(msgs)
-		p.waiting.Add(-int64(size))
-		if err != nil {
-			p.c.giveBack(p, batch)
-			return err
-		}
-		p.lastSent.Store(time.Now().UnixNano())
-		p.bytesOut.Add(int64(size))
 		for _, pkt := range batch {
-			p.c.put(pkt)
+			pkt.free()
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -258,4 +188,29 @@ func (p *Path) send(msgs [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// takeLocked moves what the writer sends next into batch.
+func (p *Path) takeLocked(batch []*packet) []*packet {
+	size := 0
+	for _, q := range []*fifo[*packet]{&p.urgent, &p.out} {
+		for q.count > 0 && size+(*q.front()).n <= batchBytes {
+			pkt := q.pop()
+			size += pkt.n
+			if q == &p.out {
+				p.waiting -= pkt.n
+			}
+			batch = append(batch, pkt)
+		}
+	}
+	p.bytesOut += int64(size)
+	return batch
+}
+
+// wakeUp makes the writer look.
+func (p *Path) wakeUp() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
-	"net"
 	"slices"
 	"testing"
 	"time"
@@ -272,21 +271,8 @@ func replay(t *testing.T, msgs [][]byte, clientID string, n int) []byte {
 	if id.String() != clientID {
 		t.Errorf("ClientID %s, want %s", id, clientID)
 	}
-	pc := newWire(pkts, id)
-	defer pc.Close()
-	l, err := Listen(pc, ServerTuning())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	s, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := converse(t, pkts)
 	defer s.Close()
-	if s.RemoteAddr() != net.Addr(id) {
-		t.Errorf("the session is named %v", s.RemoteAddr())
-	}
 	st, err := s.AcceptStream()
 	if err != nil {
 		t.Fatal(err)

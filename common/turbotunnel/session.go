@@ -2,38 +2,41 @@ package turbotunnel
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"fmt"
 	"net"
 
-	"github.com/xtaci/kcp-go/v5"
+	"flurry/common/multipath"
+
 	"github.com/xtaci/smux"
 )
 
-// Session is a KCP conversation with smux streams in it. Its methods are safe
-// for concurrent use.
+// Session is smux streams over a KCP conversation. Its methods are safe for
+// concurrent use.
 type Session struct {
-	kcp *kcp.UDPSession
-	mux *smux.Session
+	conn *multipath.Conn
+	mux  *smux.Session
 }
 
-// Dial starts a session with remote over pc, which the caller goes on owning.
-// Nothing is sent before the first stream.
-func Dial(pc net.PacketConn, remote net.Addr, t Tuning) (*Session, error) {
-	var conv [4]byte
-	rand.Read(conv[:])
-	k, err := kcp.NewConn3(binary.LittleEndian.Uint32(conv[:]), remote, nil, 0, 0, pc)
+// Client makes the end that a client has of a session over conn, which the
+// Session owns from now on. Nothing is sent before the first stream.
+func Client(conn *multipath.Conn, t Tuning) (*Session, error) {
+	m, err := smux.Client(newWindows(conn, t), t.smux())
+	return newSession(conn, m, err)
+}
+
+// Server makes the bridge's end. conn should have begun: an idle smux session
+// costs far more than a Conn.
+func Server(conn *multipath.Conn, t Tuning) (*Session, error) {
+	m, err := smux.Server(newWindows(conn, t), t.smux())
+	return newSession(conn, m, err)
+}
+
+func newSession(conn *multipath.Conn, m *smux.Session, err error) (*Session, error) {
 	if err != nil {
-		return nil, fmt.Errorf("start KCP: %w", err)
-	}
-	t.apply(k)
-	m, err := smux.Client(k, t.smux())
-	if err != nil {
-		k.Close()
+		conn.Close()
 		return nil, fmt.Errorf("start smux: %w", err)
 	}
-	return &Session{kcp: k, mux: m}, nil
+	return &Session{conn: conn, mux: m}, nil
 }
 
 // OpenStream opens a stream. It returns at once: the other end learns of the
@@ -81,48 +84,13 @@ func (s *Session) NumStreams() int { return s.mux.NumStreams() }
 // long.
 func (s *Session) Done() <-chan struct{} { return s.mux.CloseChan() }
 
-// RemoteAddr is the address given to Dial, or for an accepted session its
-// ClientID.
-func (s *Session) RemoteAddr() net.Addr { return s.kcp.RemoteAddr() }
+// Conn is the conversation below, for its paths and counts.
+func (s *Session) Conn() *multipath.Conn { return s.conn }
 
-// Close ends the session at this end. The other end is not told: what must
-// arrive, such as a stream's end, has to be acknowledged before.
+// Close ends the session at this end, with its paths. The other end is not
+// told: what must arrive, such as a stream's end, has to be acknowledged before.
 func (s *Session) Close() error {
 	s.mux.Close()
-	s.kcp.Close()
+	s.conn.Close()
 	return nil
 }
-
-// Listener accepts sessions.
-type Listener struct {
-	kcp *kcp.Listener
-	t   Tuning
-}
-
-// Listen accepts sessions over pc, whose peers' addresses name them; the caller
-// goes on owning pc.
-func Listen(pc net.PacketConn, t Tuning) (*Listener, error) {
-	l, err := kcp.ServeConn(nil, 0, 0, pc)
-	if err != nil {
-		return nil, fmt.Errorf("listen for KCP: %w", err)
-	}
-	return &Listener{kcp: l, t: t}, nil
-}
-
-// Accept waits for the next session.
-func (l *Listener) Accept() (*Session, error) {
-	k, err := l.kcp.AcceptKCP()
-	if err != nil {
-		return nil, fmt.Errorf("accept session: %w", err)
-	}
-	l.t.apply(k)
-	m, err := smux.Server(k, l.t.smux())
-	if err != nil {
-		k.Close()
-		return nil, fmt.Errorf("start smux: %w", err)
-	}
-	return &Session{kcp: k, mux: m}, nil
-}
-
-// Close stops accepting. Sessions accepted before live on.
-func (l *Listener) Close() error { return l.kcp.Close() }

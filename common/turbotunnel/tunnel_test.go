@@ -7,23 +7,21 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
-	"net"
+	"sync"
 	"testing"
 	"time"
 
 	"flurry/common/carrier"
 	"flurry/common/carrier/carriertest"
 	"flurry/common/encapsulation"
+	"flurry/common/multipath"
 	"flurry/common/vectors"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
-	// KCP has one scheduler for the whole process, which never ends.
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"),
-		goleak.IgnoreTopFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"))
+	goleak.VerifyTestMain(m)
 }
 
 func TestPreludeVectors(t *testing.T) {
@@ -159,43 +157,47 @@ func TestPaddingAndOversizedPackets(t *testing.T) {
 	}
 }
 
-// wire is a net.PacketConn over one packet pipe.
-type wire struct {
-	c    carrier.Conn
-	peer net.Addr
+// over returns a conversation over one packet pipe.
+func over(c carrier.Conn, o multipath.Options) *multipath.Conn {
+	conn := multipath.New(o)
+	conn.Add(c)
+	return conn
 }
 
-func newWire(c carrier.Conn, peer net.Addr) *wire { return &wire{c, peer} }
-
-func (w *wire) ReadFrom(p []byte) (int, net.Addr, error) {
-	n, err := w.c.Recv(p)
-	return n, w.peer, err
-}
-func (w *wire) WriteTo(p []byte, _ net.Addr) (int, error) {
-	return len(p), w.c.Send(context.Background(), p)
-}
-func (w *wire) Close() error                     { return w.c.Close() }
-func (w *wire) LocalAddr() net.Addr              { return ClientID{} }
-func (w *wire) SetDeadline(time.Time) error      { return nil }
-func (w *wire) SetReadDeadline(time.Time) error  { return nil }
-func (w *wire) SetWriteDeadline(time.Time) error { return nil }
-
-func TestStreams(t *testing.T) {
-	a, b, id := joined(t)
-	wa, wb := newWire(a, id), newWire(b, id)
-	defer wa.Close()
-	defer wb.Close()
-	l, err := Listen(wb, ServerTuning())
+// converse waits for a conversation to begin and returns the bridge's end.
+func converse(t *testing.T, c carrier.Conn) *Session {
+	t.Helper()
+	conn := over(c, multipath.Options{Accept: true})
+	select {
+	case <-conn.Begun():
+	case <-time.After(30 * time.Second):
+		t.Fatal("no data came")
+	}
+	s, err := Server(conn, ServerTuning())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	c, err := Dial(wa, id, ClientTuning())
+	return s
+}
+
+func TestStreams(t *testing.T) {
+	a, b, _ := joined(t)
+	c, err := Client(over(a, multipath.Options{}), ClientTuning())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	go echo(l)
+	bridge := make(chan *Session, 1)
+	var echoes sync.WaitGroup
+	echoes.Go(func() {
+		s := converse(t, b)
+		bridge <- s
+		echo(s)
+	})
+	defer func() {
+		(<-bridge).Close()
+		echoes.Wait()
+	}()
 	for i, size := range []int{1, 1000, 3 << 20} {
 		st, err := c.OpenStream(context.Background())
 		if err != nil {
@@ -220,30 +222,26 @@ func TestStreams(t *testing.T) {
 }
 
 // echo serves every stream of one session.
-func echo(l *Listener) {
-	s, err := l.Accept()
-	if err != nil {
-		return
-	}
+func echo(s *Session) {
+	var streams sync.WaitGroup
+	defer streams.Wait()
 	defer s.Close()
 	for {
 		st, err := s.AcceptStream()
 		if err != nil {
 			return
 		}
-		go func() {
+		streams.Go(func() {
 			defer st.Close()
 			io.Copy(st, st)
-		}()
+		})
 	}
 }
 
 func TestOpenStreamGivesUp(t *testing.T) {
-	a, b, id := joined(t)
+	a, b, _ := joined(t)
 	defer b.Close()
-	w := newWire(a, id)
-	defer w.Close()
-	s, err := Dial(w, id, ClientTuning())
+	s, err := Client(over(a, multipath.Options{}), ClientTuning())
 	if err != nil {
 		t.Fatal(err)
 	}

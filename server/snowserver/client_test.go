@@ -18,12 +18,6 @@ import (
 // testLimit ends a test that waits for something that will not come.
 const testLimit = 30 * time.Second
 
-// peer is the address under which test clients know the server.
-type peer struct{}
-
-func (peer) Network() string { return "test" }
-func (peer) String() string  { return "server" }
-
 // testClient is a client without rendezvous and proxies: a session over
 // whatever carriers it is given.
 type testClient struct {
@@ -34,15 +28,12 @@ type testClient struct {
 
 func newTestClient(t *testing.T, id turbotunnel.ClientID) *testClient {
 	t.Helper()
-	c := &testClient{id: id, packets: multipath.New(id, multipath.Options{})}
+	c := &testClient{id: id, packets: multipath.New(multipath.Options{Ask: true})}
 	var err error
-	if c.session, err = turbotunnel.Dial(c.packets, peer{}, turbotunnel.ClientTuning()); err != nil {
+	if c.session, err = turbotunnel.Client(c.packets, turbotunnel.ClientTuning()); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		c.session.Close()
-		c.packets.Close()
-	})
+	t.Cleanup(func() { c.session.Close() })
 	return c
 }
 
@@ -53,7 +44,7 @@ func (c *testClient) use(t *testing.T, conn carrier.Conn) *multipath.Path {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.packets.Add(peer{}, p)
+	return c.packets.Add(p)
 }
 
 // open opens a stream and writes text, without which the server would not

@@ -53,10 +53,9 @@ func exampleClient(relay string, done chan<- struct{}) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	packets := multipath.New(id, multipath.Options{})
-	defer packets.Close()
-	packets.Add(id, path)
-	session, err := turbotunnel.Dial(packets, id, turbotunnel.ClientTuning())
+	conn := multipath.New(multipath.Options{Ask: true})
+	conn.Add(path)
+	session, err := turbotunnel.Client(conn, turbotunnel.ClientTuning())
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -67,5 +66,5 @@ func exampleClient(relay string, done chan<- struct{}) {
 	}
 	io.WriteString(stream, "Is anybody there?")
 	stream.Close()
-	packets.Drained(ctx, id)
+	conn.Drained(ctx)
 }

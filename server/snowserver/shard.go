@@ -13,17 +13,12 @@ import (
 	"flurry/common/turbotunnel"
 )
 
-// A shard serves the clients whose ClientIDs fall to it: one packet network
-// over their carriers, and one KCP engine over that.
-//
-//	carriers ══ packets (multipath.Conn) ── engine (KCP) ── sessions ── streams
+// A shard serves the clients whose ClientIDs fall to it.
 type shard struct {
 	// fixed after construction
-	out     *outlet
-	packets *multipath.Conn
-	engine  *turbotunnel.Listener
+	out *outlet
 
-	sessions sync.WaitGroup // grows in accept only
+	tasks sync.WaitGroup // one for each conversation
 
 	mu      sync.Mutex
 	clients map[turbotunnel.ClientID]*client // guarded by mu
@@ -32,37 +27,22 @@ type shard struct {
 }
 
 // A client is what a shard remembers about a ClientID: from its first carrier
-// until it has had neither carrier nor stream for the idle time. Guarded by the
-// shard's mu.
+// until it has had neither carrier nor stream for the idle time.
+//
+//	carriers ══ conn (multipath.Conn) ── session (smux) ── streams
+//
+// Guarded by the shard's mu, but for conn, which is fixed.
 type client struct {
+	conn     *multipath.Conn
 	addr     netip.Addr // told with the most recent carrier
 	carriers int        // attached now
-	session  *session   // the newest; nil when there is none
+	session  *session   // nil before the first data and after its end
+	over     bool       // the conversation has ended
 	since    time.Time  // when it was last seen with a carrier or a stream
 }
 
-// shardAddr is the local address of a shard's packet network. Nobody dials it.
-type shardAddr struct{}
-
-// Network implements net.Addr.
-func (shardAddr) Network() string { return "snowflake" }
-
-// String implements net.Addr.
-func (shardAddr) String() string { return "shard" }
-
-func newShard(out *outlet) (*shard, error) {
-	packets := multipath.New(shardAddr{}, multipath.Options{})
-	engine, err := turbotunnel.Listen(packets, turbotunnel.ServerTuning())
-	if err != nil {
-		packets.Close()
-		return nil, err
-	}
-	return &shard{
-		out:     out,
-		packets: packets,
-		engine:  engine,
-		clients: make(map[turbotunnel.ClientID]*client),
-	}, nil
+func newShard(out *outlet) *shard {
+	return &shard{out: out, clients: make(map[turbotunnel.ClientID]*client)}
 }
 
 // attach serves Table.Attach.
@@ -97,17 +77,22 @@ func (s *shard) join(id turbotunnel.ClientID, pipe carrier.Conn, addr netip.Addr
 	case c == nil && len(s.clients) >= s.out.cfg.MaxSessions:
 		s.refused++
 		return nil, ErrTableFull
-	case c == nil:
-		c = &client{}
-		s.clients[id] = c
-	case c.carriers >= maxCarriers:
+	case c != nil && c.carriers >= maxCarriers:
 		return nil, ErrTooManyCarriers
+	case c == nil || c.over:
+		old := c
+		c = &client{conn: multipath.New(multipath.Options{Accept: true})}
+		if old != nil {
+			c.carriers = old.carriers
+		}
+		s.clients[id] = c
+		s.tasks.Go(func() { s.converse(id, c) })
 	}
 	c.addr = addr
 	c.carriers++
 	s.out.carriers.Add(1)
-	// Under mu, so that sweep cannot forget the peer in between.
-	return s.packets.Add(id, pipe), nil
+	// Under mu, so that sweep cannot forget the client in between.
+	return c.conn.Add(pipe), nil
 }
 
 // leave takes back what join did, except for the memory of the client.
@@ -120,73 +105,52 @@ func (s *shard) leave(id turbotunnel.ClientID) {
 	s.out.carriers.Add(-1)
 }
 
-// accept serves each new session in a goroutine of its own, until close. It
-// returns when the sessions have ended.
-func (s *shard) accept() {
-	defer s.sessions.Wait()
-	for {
-		tunnel, err := s.engine.Accept()
-		if err != nil {
-			break
-		}
-		id, _ := tunnel.RemoteAddr().(turbotunnel.ClientID)
-		ses := &session{out: s.out, tunnel: tunnel}
-		if !s.enter(id, ses) {
-			tunnel.Close()
-			continue
-		}
-		s.sessions.Go(func() {
-			ses.serve()
-			s.exit(id, ses)
-		})
+// converse serves one conversation: from the first data to its end.
+func (s *shard) converse(id turbotunnel.ClientID, c *client) {
+	select {
+	case <-c.conn.Begun():
+		s.serve(c)
+	case <-c.conn.Done():
 	}
-	// The packet network is closed and the engine has seen it, so nothing new
-	// comes. Of sessions that were waiting, each Accept returns one or the
-	// error, by lot.
-	for range acceptLots {
-		if tunnel, err := s.engine.Accept(); err == nil {
-			tunnel.Close()
-		}
-	}
-	s.engine.Close()
-}
-
-// acceptLots is how often Accept is asked for sessions after it has failed. It
-// holds at most 128 (spec section 7.3).
-const acceptLots = 3 * 128
-
-// enter notes a new session, which replaces an older one of the same client,
-// and gives it the client's address as known now. It says no when there is no
-// room, or no time.
-func (s *shard) enter(id turbotunnel.ClientID, ses *session) bool {
+	c.conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
+	c.over = true
+	s.out.past.add(c.conn.Stats())
+}
+
+// serve gives out the streams of a conversation.
+func (s *shard) serve(c *client) {
+	if !s.enter() {
+		return
 	}
-	if int(s.out.sessions.Load()) >= s.out.cfg.MaxSessions {
-		s.refused++
-		return false
+	defer s.out.sessions.Add(-1)
+	tunnel, err := turbotunnel.Server(c.conn, turbotunnel.ServerTuning())
+	if err != nil {
+		s.out.cfg.Logger.Error("no session", "error", err)
+		return
 	}
-	c := s.clients[id]
-	if c == nil { // swept since its last carrier ended
-		c = &client{since: time.Now()}
-		s.clients[id] = c
-	}
-	c.session = ses
+	ses := &session{out: s.out, tunnel: tunnel}
+	s.mu.Lock()
 	ses.remote = ClientAddr{IP: c.addr}
-	s.out.sessions.Add(1)
-	return true
+	c.session = ses
+	s.mu.Unlock()
+	ses.serve()
+	s.mu.Lock()
+	c.session = nil
+	s.mu.Unlock()
 }
 
-// exit notes the end of a session.
-func (s *shard) exit(id turbotunnel.ClientID, ses *session) {
+// enter counts a new session, or says that there is no room.
+func (s *shard) enter() bool {
+	if int(s.out.sessions.Add(1)) <= s.out.cfg.MaxSessions {
+		return true
+	}
+	s.out.sessions.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.out.sessions.Add(-1)
-	if c := s.clients[id]; c != nil && c.session == ses {
-		c.session = nil
-	}
+	s.refused++
+	return false
 }
 
 // sweep ends idle sessions and forgets idle clients, until the table is closed.
@@ -196,8 +160,8 @@ func (s *shard) sweep() {
 	for {
 		select {
 		case now := <-t.C:
-			for _, ses := range s.expire(now) {
-				ses.tunnel.Close() // its goroutine does the rest
+			for _, c := range s.expire(now) {
+				c.Close() // its goroutine does the rest
 			}
 			if n := s.takeRefused(); n > 0 {
 				s.out.cfg.Logger.Warn("clients refused: MaxSessions is reached", "count", n)
@@ -215,11 +179,9 @@ func (s *shard) takeRefused() (n int) {
 	return n
 }
 
-// expire returns the sessions that have been without carrier and stream for the
-// idle time. Clients whose session has ended by then are forgotten: not before,
-// because a session that still sends would have the packet network remember the
-// client again.
-func (s *shard) expire(now time.Time) (idle []*session) {
+// expire returns the conversations that have been without carrier and stream
+// for the idle time, and forgets clients whose conversation has ended.
+func (s *shard) expire(now time.Time) (idle []*multipath.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for id, c := range s.clients {
@@ -227,12 +189,10 @@ func (s *shard) expire(now time.Time) (idle []*session) {
 		case c.carriers > 0:
 		case c.session != nil && c.session.open.Load() > 0:
 			c.since = now
-		case now.Sub(c.since) < s.out.cfg.IdleTimeout:
-		case c.session != nil:
-			idle = append(idle, c.session)
-		default:
+		case c.over:
 			delete(s.clients, id)
-			s.packets.Forget(id)
+		case now.Sub(c.since) >= s.out.cfg.IdleTimeout:
+			idle = append(idle, c.conn)
 		}
 	}
 	return idle
@@ -242,41 +202,32 @@ func (s *shard) expire(now time.Time) (idle []*session) {
 // have acknowledged everything.
 func (s *shard) drain(ctx context.Context) {
 	var waits sync.WaitGroup
-	for _, id := range s.reachable() {
-		waits.Go(func() { s.packets.Drained(ctx, id) })
+	for _, conn := range s.conns(true) {
+		waits.Go(func() { conn.Drained(ctx) })
 	}
 	waits.Wait()
 }
 
-// reachable lists the clients that have a session and a carrier for it.
-func (s *shard) reachable() (ids []turbotunnel.ClientID) {
+// conns lists the conversations under way, or those that have a session and a
+// carrier for it.
+func (s *shard) conns(reachable bool) (conns []*multipath.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, c := range s.clients {
-		if c.carriers > 0 && c.session != nil {
-			ids = append(ids, id)
-		}
-	}
-	return ids
-}
-
-// close stops everything; accept returns when the sessions have ended.
-func (s *shard) close() {
-	s.packets.Close()
-	for _, ses := range s.shut() {
-		ses.tunnel.Close()
-	}
-}
-
-// shut lets nothing in any more and lists what is there.
-func (s *shard) shut() (live []*session) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
 	for _, c := range s.clients {
-		if c.session != nil {
-			live = append(live, c.session)
+		if !c.over && (!reachable || c.carriers > 0 && c.session != nil) {
+			conns = append(conns, c.conn)
 		}
 	}
-	return live
+	return conns
+}
+
+// close ends everything and returns when all goroutines have ended.
+func (s *shard) close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	for _, conn := range s.conns(false) {
+		conn.Close()
+	}
+	s.tasks.Wait()
 }

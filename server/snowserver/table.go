@@ -7,13 +7,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 
 	"flurry/common/carrier"
+	"flurry/common/multipath"
 	"flurry/common/turbotunnel"
 )
 
@@ -40,7 +40,7 @@ type Table struct {
 	shards []*shard
 	out    outlet
 
-	tasks     sync.WaitGroup // accept loops, sweepers, sessions
+	tasks     sync.WaitGroup // sweepers
 	closeOnce sync.Once
 	quietOnce sync.Once
 }
@@ -58,6 +58,25 @@ type outlet struct {
 	carriers, sessions atomic.Int64
 
 	open gauge // streams given out and not yet closed
+	past past
+}
+
+// past counts the segments of conversations that are over.
+type past struct {
+	mu  sync.Mutex
+	sum multipath.Stats // guarded by mu
+}
+
+func (p *past) add(m multipath.Stats) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sum = p.sum.Plus(m)
+}
+
+func (p *past) load() multipath.Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sum
 }
 
 // Stats counts what a Table holds now.
@@ -65,6 +84,8 @@ type Stats struct {
 	Carriers int // attached carriers
 	Sessions int // KCP sessions, with or without carriers
 	Streams  int // streams given to Accept and not yet closed
+
+	multipath.Stats // segments of all conversations so far
 }
 
 // NewTable starts the shards. Of cfg it uses Shards, IdleTimeout, MaxSessions,
@@ -82,13 +103,8 @@ func NewTable(cfg Config) (*Table, error) {
 	}}
 	rand.Read(t.key[:]) // never fails, says its documentation
 	for range cfg.Shards {
-		s, err := newShard(&t.out)
-		if err != nil {
-			t.Close()
-			return nil, fmt.Errorf("start shard: %w", err)
-		}
+		s := newShard(&t.out)
 		t.shards = append(t.shards, s)
-		t.tasks.Go(s.accept)
 		t.tasks.Go(s.sweep)
 	}
 	return t, nil
@@ -127,13 +143,20 @@ func (t *Table) Accept() (*Stream, error) {
 	}
 }
 
-// Stats counts what the Table holds now.
+// Stats counts what the Table holds now, and what its conversations have sent.
 func (t *Table) Stats() Stats {
-	return Stats{
+	s := Stats{
 		Carriers: int(t.out.carriers.Load()),
 		Sessions: int(t.out.sessions.Load()),
 		Streams:  t.out.open.count(),
 	}
+	s.Stats = t.out.past.load()
+	for _, shard := range t.shards {
+		for _, conn := range shard.conns(false) {
+			s.Stats = s.Plus(conn.Stats())
+		}
+	}
+	return s
 }
 
 // Shutdown ends Accept, waits until the caller has closed its streams and the

@@ -13,8 +13,16 @@ import (
 	"time"
 
 	"flurry/common/carrier/carriertest"
+	"flurry/common/multipath"
 	"flurry/common/turbotunnel"
 )
+
+// held is what a table holds, without the segments that it has sent.
+func held(t *Table) Stats {
+	s := t.Stats()
+	s.Stats = multipath.Stats{}
+	return s
+}
 
 func TestStreamBothWays(t *testing.T) {
 	table := newTestTable(t, Config{Shards: 3})
@@ -30,7 +38,7 @@ func TestStreamBothWays(t *testing.T) {
 	if got := far.RemoteAddr(); got.String() != "192.0.2.1:1" || got.Network() != "snowflake" {
 		t.Errorf("RemoteAddr is %v of network %v", got, got.Network())
 	}
-	if got, want := table.Stats(), (Stats{Carriers: 1, Sessions: 1, Streams: 1}); got != want {
+	if got, want := held(table), (Stats{Carriers: 1, Sessions: 1, Streams: 1}); got != want {
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
 	far.Close()
@@ -106,7 +114,7 @@ func TestAddressOfMostRecentCarrier(t *testing.T) {
 		}
 		waitCarrier(t, table, c.id, ip)
 		if ip == "192.0.2.3" {
-			c.packets.Add(peer{}, conn)
+			c.packets.Add(conn)
 		}
 	}
 	near := c.open(t, "x")
@@ -160,29 +168,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func TestNewConversationReplacesOld(t *testing.T) {
-	table := newTestTable(t, Config{})
-	id := turbotunnel.NewClientID()
-	before := newTestClient(t, id)
-	before.use(t, attach(t, table, netip.MustParseAddr("192.0.2.1")).client)
-	before.open(t, "before")
-	old := accept(t, table)
-	expect(t, old, "before")
-
-	after := newTestClient(t, id)
-	attachAs(t, after, table, "192.0.2.2")
-	after.open(t, "after")
-	far := accept(t, table)
-	expect(t, far, "after")
-	if got := far.RemoteAddr().String(); got != "192.0.2.2:1" {
-		t.Errorf("RemoteAddr is %v", got)
-	}
-	if _, err := within(t, "Read", func() (int, error) { return old.Read(make([]byte, 1)) }); err == nil {
-		t.Error("the replaced session still delivers")
-	}
-	eventually(t, "one session", func() bool { return table.Stats().Sessions == 1 })
-}
-
 func TestExpiry(t *testing.T) {
 	table := newTestTable(t, Config{IdleTimeout: time.Hour}) // expire is called by hand
 	c := newTestClient(t, turbotunnel.NewClientID())
@@ -212,11 +197,9 @@ func TestExpiry(t *testing.T) {
 	if len(left) != 1 {
 		t.Fatalf("%d sessions expired, want 1", len(left))
 	}
-	left[0].tunnel.Close()
+	left[0].Close()
 	eventually(t, "no session", func() bool { return table.Stats().Sessions == 0 })
-	if at(4*time.Hour) != 0 || len(s.clients) != 0 {
-		t.Errorf("%d clients are remembered, want none", len(s.clients))
-	}
+	eventually(t, "no client", func() bool { return at(4*time.Hour) == 0 && len(s.clients) == 0 })
 }
 
 func TestUnusedCarriersAreForgotten(t *testing.T) {
@@ -226,10 +209,10 @@ func TestUnusedCarriersAreForgotten(t *testing.T) {
 	a.client.Close()
 	a.expectEnd(t)
 	s := table.shardOf(c.id)
-	s.expire(time.Now().Add(2 * time.Hour))
-	if len(s.clients) != 0 {
-		t.Errorf("%d clients are remembered, want none", len(s.clients))
+	for _, conn := range s.expire(time.Now().Add(2 * time.Hour)) {
+		conn.Close()
 	}
+	eventually(t, "no client", func() bool { return len(s.expire(time.Now())) == 0 && len(s.clients) == 0 })
 }
 
 func TestLimits(t *testing.T) {
@@ -311,7 +294,7 @@ func TestTableClose(t *testing.T) {
 	default:
 		t.Error("a refused carrier was left open")
 	}
-	if got, want := table.Stats(), (Stats{Streams: 1}); got != want { // far is the test's own
+	if got, want := held(table), (Stats{Streams: 1}); got != want { // far is the test's own
 		t.Errorf("stats %+v, want %+v", got, want)
 	}
 }

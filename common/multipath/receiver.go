@@ -1,0 +1,124 @@
+package multipath
+
+// inSegment is the data of one segment that Read has not taken.
+type inSegment struct {
+	pkt  *packet
+	data []byte // within pkt
+}
+
+// ack is one acknowledgement owed to the other end.
+type ack struct{ sn, ts uint32 }
+
+// receiver puts segments in order and notes what to acknowledge.
+type receiver struct {
+	next  uint32      // the first that has not come
+	ring  []inSegment // index sn % len: those after next that have; a power of two long
+	early int         // how many those are
+	ready fifo[inSegment]
+	bytes int // buffers held, by what they can hold
+
+	limit int // bound on bytes
+	acks  []ack
+}
+
+// window is how many more segments there is room for.
+func (r *receiver) window() uint16 {
+	return uint16(min(max(0, (r.limit-r.bytes)/maxPacket), 1<<16-1))
+}
+
+// reach is how far ahead of next a segment may be.
+const reach = 1 << 14
+
+// take takes in one data segment; pkt holds data and becomes the receiver's if
+// it is kept. fresh says that the segment was new, kept that pkt was.
+// A segment for which there is no room is not acknowledged.
+func (r *receiver) take(h header, pkt *packet, data []byte) (fresh, kept bool) {
+	ahead := h.sn - r.next
+	if int32(ahead) < 0 {
+		r.acks = append(r.acks, ack{h.sn, h.ts}) // has come before
+		return false, false
+	}
+	if ahead >= reach || r.bytes+maxPacket > r.limit {
+		return true, false
+	}
+	r.acks = append(r.acks, ack{h.sn, h.ts})
+	if ahead > 0 {
+		return r.keep(h.sn, inSegment{pkt, data})
+	}
+	r.bytes += maxPacket
+	r.ready.push(inSegment{pkt, data})
+	r.next++
+	for r.early > 0 {
+		slot := r.slot(r.next)
+		if slot.pkt == nil {
+			break
+		}
+		r.ready.push(*slot)
+		*slot = inSegment{}
+		r.early--
+		r.next++
+	}
+	if r.early == 0 && len(r.ring) > keepRing {
+		r.ring = nil
+	}
+	return true, true
+}
+
+func (r *receiver) slot(sn uint32) *inSegment { return &r.ring[sn&uint32(len(r.ring)-1)] }
+
+// keep holds a segment that came before its turn.
+func (r *receiver) keep(sn uint32, seg inSegment) (fresh, kept bool) {
+	if ahead := int(sn - r.next); ahead >= len(r.ring) {
+		r.grow(ahead)
+	}
+	slot := r.slot(sn)
+	if slot.pkt != nil {
+		return false, false
+	}
+	*slot = seg
+	r.early++
+	r.bytes += maxPacket
+	return true, true
+}
+
+func (r *receiver) grow(ahead int) {
+	size := max(16, len(r.ring))
+	for size <= ahead {
+		size *= 2
+	}
+	ring := make([]inSegment, size)
+	for i := range uint32(len(r.ring)) {
+		sn := r.next + i
+		ring[sn&uint32(size-1)] = *r.slot(sn)
+	}
+	r.ring = ring
+}
+
+// read copies data that is in order.
+func (r *receiver) read(b []byte) (n int) {
+	for n < len(b) && r.ready.count > 0 {
+		seg := r.ready.front()
+		k := copy(b[n:], seg.data)
+		n += k
+		seg.data = seg.data[k:]
+		if len(seg.data) == 0 {
+			r.ready.pop().pkt.free()
+			r.bytes -= maxPacket
+		}
+	}
+	return n
+}
+
+// owed returns the acknowledgements to be sent. Those before next say nothing
+// that una does not; the latest one goes out all the same, because the other end
+// measures the round trip by it.
+func (r *receiver) owed() []ack {
+	kept := r.acks[:0]
+	for i, a := range r.acks {
+		if i == len(r.acks)-1 || !after(r.next, a.sn) {
+			kept = append(kept, a)
+		}
+	}
+	r.acks = kept
+	return kept
+}
