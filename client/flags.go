@@ -30,6 +30,7 @@ type settings struct {
 	hello       string // lower case
 	noSNI       bool
 	fingerprint messages.Fingerprint
+	noInBand    bool
 
 	keepLocal bool // by flag only
 }
@@ -60,6 +61,7 @@ func parseFlags(args []string, w io.Writer) (options, error) {
 	fs.StringVar(&front, "front", "", "one front `domain`; -fronts wins over it")
 	fs.StringVar(&ice, "ice", "", "comma-separated STUN `URLs`, such as stun:stun.example:3478")
 	fs.IntVar(&o.max, "max", 1, "`number` of proxies to use at once")
+	inBand := fs.Bool("inband", true, "ask for more proxies through the tunnel, sealed, where bridge and broker offer it")
 	fs.StringVar(&o.log, "log", "", "append the log to this `file`; without it nothing is logged")
 	for _, name := range []string{"log-to-state-dir", "logToStateDir"} {
 		fs.BoolVar(&o.logToStateDir, name, false, "the log file's name is relative to tor's directory for transport state")
@@ -85,6 +87,7 @@ func parseFlags(args []string, w io.Writer) (options, error) {
 	}
 	o.ice = joinList(ice)
 	o.max = boundMax(o.max)
+	o.noInBand = !*inBand
 	return o, o.checkURL()
 }
 
@@ -136,6 +139,16 @@ func (s settings) withArgs(args pt.Args) (settings, error) {
 	}
 	if v, ok := args.Get("utls-nosni"); ok {
 		s.noSNI = strings.EqualFold(v, "true") || strings.EqualFold(v, "yes")
+	}
+	if v, ok := args.Get("inband"); ok {
+		switch strings.ToLower(v) {
+		case "yes", "true":
+			s.noInBand = false
+		case "no", "false":
+			s.noInBand = true
+		default:
+			return s, fmt.Errorf("inband=%q is neither yes nor no", v)
+		}
 	}
 	if v, ok := args.Get("fingerprint"); ok {
 		fp, err := messages.ParseFingerprint(v)

@@ -37,6 +37,8 @@ func TestParseFlags(t *testing.T) {
 		{"-max -7", options{settings: settings{max: 1}}},
 		{"-max 1000000", options{settings: settings{max: snowclient.MaxPaths}}},
 		{"--log f -log-to-state-dir -unsafe-logging", options{settings: settings{max: 1}, log: "f", logToStateDir: true, unsafeLogging: true}},
+		{"-inband=false", options{settings: settings{max: 1, noInBand: true}}},
+		{"-inband", options{settings: settings{max: 1}}},
 		{"-logToStateDir -keepLocalAddresses", options{settings: settings{max: 1, keepLocal: true}, logToStateDir: true}},
 		{"-version", options{settings: settings{max: 1}, version: true}},
 	} {
@@ -115,6 +117,8 @@ func TestSOCKSArgsOverFlags(t *testing.T) {
 		{"nosni", args("utls-nosni", "TRUE"), with(func(s *settings) { s.noSNI = true })},
 		{"nosni yes", args("utls-nosni", "Yes"), with(func(s *settings) { s.noSNI = true })},
 		{"nosni else", args("utls-nosni", "1"), full},
+		{"inband", args("inband", "yes"), full},
+		{"inband off", args("inband", "No"), with(func(s *settings) { s.noInBand = true })},
 		{"fingerprint", args("fingerprint", strings.ToLower(otherBridge)), with(func(s *settings) { s.fingerprint = other })},
 		{"default fingerprint", args("fingerprint", messages.DefaultFingerprint.String()), full},
 		{"empty fingerprint", args("fingerprint", ""), full},
@@ -135,6 +139,7 @@ func TestSOCKSArgsRefused(t *testing.T) {
 		text string // part of the error
 	}{
 		{args("ampcache", "https://cdn.example/"), "ampcache is not supported"},
+		{args("inband", "perhaps"), `inband="perhaps" is neither yes nor no`},
 		{args("sqsqueue", "https://sqs.example/"), "sqsqueue is not supported"},
 		{args("sqscreds", "x"), "sqscreds is not supported"},
 		{args("covertdtls-config", "mimic"), "covertdtls-config is not supported"},

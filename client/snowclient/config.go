@@ -59,6 +59,12 @@ type Config struct {
 	// tests and for networks that are whole worlds of their own.
 	KeepLocalAddresses bool
 
+	// NoInBand keeps every request to the broker on Rendezvous. Otherwise,
+	// while a session lives whose bridge and broker offer it, requests go
+	// through the tunnel, sealed to the broker, and Rendezvous is asked once a
+	// session and when that fails.
+	NoInBand bool
+
 	// Max is the number of proxies used at once. Below 1 means 1; above
 	// MaxPaths means MaxPaths.
 	Max int

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"flurry/common/multipath"
-
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -20,11 +18,11 @@ const (
 // share them. All methods may be called from any goroutine.
 type metrics struct {
 	rendezvous *prometheus.CounterVec // by result
+	inBand     *prometheus.CounterVec // by result
 	carriers   *prometheus.CounterVec // by result, counted after a successful rendezvous
 	sessions   prometheus.Counter
 	paths      prometheus.Gauge
 	streams    prometheus.Gauge
-	segments   *prometheus.CounterVec // by kind
 }
 
 // newMetrics makes the counters and registers them on r unless r is nil.
@@ -33,6 +31,10 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		rendezvous: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "snowflake_client_rendezvous_total",
 			Help: "Exchanges with the broker, by result.",
+		}, []string{"result"}),
+		inBand: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "snowflake_client_inband_total",
+			Help: "Requests to the broker through the tunnel, by result.",
 		}, []string{"result"}),
 		carriers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "snowflake_client_carriers_total",
@@ -50,17 +52,13 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "snowflake_client_streams",
 			Help: "Streams open now.",
 		}),
-		segments: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "snowflake_client_segments_total",
-			Help: "KCP segments: sent for the first time, sent again, received, and how many of those had come before.",
-		}, []string{"kind"}),
 	}
 	if r == nil {
 		return m, nil
 	}
 	err := errors.Join(
-		register(r, &m.rendezvous), register(r, &m.carriers), register(r, &m.sessions),
-		register(r, &m.paths), register(r, &m.streams), register(r, &m.segments),
+		register(r, &m.rendezvous), register(r, &m.inBand), register(r, &m.carriers), register(r, &m.sessions),
+		register(r, &m.paths), register(r, &m.streams),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("register client metrics: %w", err)
@@ -68,17 +66,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
-// count adds what a conversation has moved between two looks at it.
-func (m *metrics) count(before, now multipath.Stats) {
-	for kind, n := range map[string]int64{
-		"sent":      now.Sent - before.Sent,
-		"resent":    now.Resent - before.Resent,
-		"received":  now.Received - before.Received,
-		"duplicate": now.Duplicate - before.Duplicate,
-	} {
-		m.segments.WithLabelValues(kind).Add(float64(n))
-	}
-}
+// countInBand counts a request through the tunnel.
+func (m *metrics) countInBand(result string) { m.inBand.WithLabelValues(result).Inc() }
 
 // register puts *c on r, or makes *c the collector that is there already.
 func register[C prometheus.Collector](r prometheus.Registerer, c *C) error {

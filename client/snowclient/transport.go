@@ -18,6 +18,7 @@ type Transport struct {
 	metrics   *metrics
 	dialer    CarrierDialer
 	ownDialer *rtcDialer // nil if dialer is the caller's
+	inBand    *inBand // stands before the caller's Rendezvous, in cfg too
 	signaller *signaller
 	nat       *natState
 	pace      pace
@@ -47,6 +48,8 @@ func New(cfg Config) (*Transport, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	way := newInBand(cfg.Rendezvous, cfg.NoInBand, cfg.Logger, m.countInBand)
+	cfg.Rendezvous = way
 	usable, skipped := iceServers(cfg.ICEServers)
 	for _, err := range skipped {
 		cfg.Logger.Warn("ICE server passed over", "err", err)
@@ -56,6 +59,7 @@ func New(cfg Config) (*Transport, error) {
 	t := &Transport{
 		cfg: cfg, log: cfg.Logger, metrics: m,
 		dialer:    cfg.Dialer,
+		inBand:    way,
 		signaller: &signaller{rendezvous: cfg.Rendezvous, fingerprint: cfg.Fingerprint, nat: known},
 		nat:       known,
 		probe:     probeNAT,

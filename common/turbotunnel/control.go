@@ -46,8 +46,9 @@ const (
 	controlHeader = 1 + 4 + 4
 
 	// frameTimeout bounds the rest of a frame after its first byte, and the
-	// sending of one. 100 kB take 10 s over 80 kbit/s.
-	frameTimeout = 10 * time.Second
+	// sending of one. A session may be without a path for that long (spec
+	// section 7.6) and goes on after it.
+	frameTimeout = time.Minute
 )
 
 // Errors of a control stream. After any the stream is of no more use.

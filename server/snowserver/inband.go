@@ -213,7 +213,6 @@ func (c *clerk) request(ctx context.Context, f turbotunnel.ControlFrame) error {
 	c.open[f.ID] = cancel
 	c.mu.Unlock()
 	c.tasks.Go(func() {
-		defer func() { <-c.desk.slots }()
 		c.exchange(ctx, f)
 		cancel()
 		c.mu.Lock()
@@ -235,6 +234,7 @@ func (c *clerk) cancel(id uint32) {
 // exchange goes to the broker and tells the client what came of it.
 func (c *clerk) exchange(ctx context.Context, f turbotunnel.ControlFrame) {
 	reply, err := c.desk.ask(ctx, f.Body)
+	<-c.desk.slots // a client that does not read keeps no slot from others
 	answer := turbotunnel.ControlFrame{Kind: turbotunnel.ControlReply, ID: f.ID, Body: reply}
 	if err != nil {
 		answer.Kind, answer.Body = turbotunnel.ControlFailed, nil

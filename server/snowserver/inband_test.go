@@ -284,7 +284,7 @@ func TestInBandRules(t *testing.T) {
 						t.Errorf("got a reply")
 					}
 				}
-				if took := time.Since(began); took > 20*time.Second {
+				if took := time.Since(began); took > 2*time.Minute {
 					t.Errorf("the stream lived for %v", took)
 				}
 				if d.stats().Replied != 0 {
@@ -322,7 +322,7 @@ func TestInBandUnread(t *testing.T) {
 		}
 		select {
 		case <-done:
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			t.Error("the stream is still served")
 			control.Close()
 			<-done
