@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"flurry/common/multipath"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -23,6 +25,7 @@ type metrics struct {
 	sessions   prometheus.Counter
 	paths      prometheus.Gauge
 	streams    prometheus.Gauge
+	segments   *prometheus.CounterVec // by kind
 }
 
 // newMetrics makes the counters and registers them on r unless r is nil.
@@ -52,18 +55,34 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			Name: "snowflake_client_streams",
 			Help: "Streams open now.",
 		}),
+		segments: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "snowflake_client_segments_total",
+			Help: "KCP segments: sent for the first time, sent again, received, and how many of those had come before.",
+		}, []string{"kind"}),
 	}
 	if r == nil {
 		return m, nil
 	}
 	err := errors.Join(
 		register(r, &m.rendezvous), register(r, &m.inBand), register(r, &m.carriers), register(r, &m.sessions),
-		register(r, &m.paths), register(r, &m.streams),
+		register(r, &m.paths), register(r, &m.streams), register(r, &m.segments),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("register client metrics: %w", err)
 	}
 	return m, nil
+}
+
+// count adds what a conversation has moved between two looks at it.
+func (m *metrics) count(before, now multipath.Stats) {
+	for kind, n := range map[string]int64{
+		"sent":      now.Sent - before.Sent,
+		"resent":    now.Resent - before.Resent,
+		"received":  now.Received - before.Received,
+		"duplicate": now.Duplicate - before.Duplicate,
+	} {
+		m.segments.WithLabelValues(kind).Add(float64(n))
+	}
 }
 
 // countInBand counts a request through the tunnel.

@@ -34,12 +34,6 @@ const (
 // errForgotten ends a session that only we remember.
 var errForgotten = errors.New("the bridge does not know this session any more")
 
-// bridgeAddr is the one peer of a client's multipath.Conn.
-type bridgeAddr struct{}
-
-func (bridgeAddr) Network() string { return "snowflake" }
-func (bridgeAddr) String() string  { return "bridge" }
-
 // A session is one conversation with the bridge, shared by all streams of its
 // Transport. It begins with a Dial and ends when it has been without streams
 // for lingerTime, when the bridge has been silent for the keepalive time, or
@@ -56,6 +50,8 @@ type session struct {
 	poke   chan struct{} // the set of streams has changed
 	broken chan error    // why the session is no good any more; the first reason counts
 
+	counted multipath.Stats // what the metrics have; see count
+
 	// Guarded by t.mu.
 	streams map[*stream]struct{}
 	reason  error // why it was lost; nil if that is not known
@@ -66,14 +62,13 @@ func newSession(t *Transport) (*session, error) {
 	id := turbotunnel.NewClientID()
 	s := &session{
 		t: t, log: t.log, id: id,
-		paths:   multipath.New(id, multipath.Options{}),
+		paths:   multipath.New(multipath.Options{Ask: true}),
 		poke:    make(chan struct{}, 1),
 		broken:  make(chan error, 1),
 		streams: make(map[*stream]struct{}),
 	}
-	tunnel, err := turbotunnel.Dial(s.paths, bridgeAddr{}, turbotunnel.ClientTuning())
+	tunnel, err := turbotunnel.Client(s.paths, turbotunnel.ClientTuning())
 	if err != nil {
-		s.paths.Close()
 		return nil, err
 	}
 	s.tunnel = tunnel
@@ -84,6 +79,7 @@ func newSession(t *Transport) (*session, error) {
 		lost:   t.cfg.Trace.retrying,
 		count:  t.metrics.paths.Add,
 		giveUp: s.giveUp,
+		tick:   s.count,
 		jitter: rand.Float64,
 		log:    t.log,
 	})
@@ -104,7 +100,15 @@ func (s *session) dialPath(ctx context.Context) (poolPath, error) {
 		return nil, err
 	}
 	s.log.Info("connected to a proxy", "kind", c.Traits().Kind)
-	return s.paths.Add(bridgeAddr{}, &watchedCarrier{packets, s.acks}), nil
+	return s.paths.Add(&watchedCarrier{packets, s.acks}), nil
+}
+
+// count brings the metrics up to date. The pool's goroutine calls it, and run
+// when that has ended.
+func (s *session) count() {
+	now := s.paths.Stats()
+	s.t.metrics.count(s.counted, now)
+	s.counted = now
 }
 
 // giveUp makes run end the session: it has turned out to be of no more use.
@@ -151,10 +155,8 @@ func (s *session) run(ctx context.Context) {
 		s.log.Debug("session close", "err", err)
 	}
 	stopPool()
-	if err := s.paths.Close(); err != nil { // frees a reader that waits for the tunnel
-		s.log.Debug("multipath close", "err", err)
-	}
 	pool.Wait()
+	s.count()
 }
 
 // serve returns when the session is to end or has ended.
@@ -219,7 +221,7 @@ func (s *session) linger(ctx context.Context) (end bool) {
 func (s *session) drain(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	if err := s.paths.Drained(ctx, bridgeAddr{}); err != nil {
+	if err := s.paths.Drained(ctx); err != nil {
 		s.log.Debug("the bridge may not have heard everything", "err", err)
 	}
 }
