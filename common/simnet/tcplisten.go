@@ -7,8 +7,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"flurry/common/simnet/line"
 )
 
 // tcpListener implements net.Listener.
@@ -84,23 +82,6 @@ func (l *tcpListener) offer(c *tcpConn) bool {
 		l.changed.Signal()
 	}
 	return !l.closed
-}
-
-// between returns the host that h means by an address, and the lines between them.
-func (h *Host) between(to netip.Addr) (peer *Host, there, back []*line.Line) {
-	if peer = h.neighbour(to); peer != nil {
-		return peer, []*line.Line{h.up, peer.down}, []*line.Line{peer.up, h.down}
-	}
-	if to == h.addr {
-		return h, nil, nil
-	}
-	peer = h.world.at(to).host // homes take no connections
-	if peer == nil {
-		return nil, nil, nil
-	}
-	there = append(h.upward(), peer.downward()...)
-	back = append(peer.upward(), h.downward()...)
-	return peer, there, back
 }
 
 // dialTCP makes a connection: one round trip, repeated after a second and more.
