@@ -1,0 +1,161 @@
+package system
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"flurry/test/stage"
+)
+
+// A door is a way to the broker that counts the clients' requests that go through it.
+type door struct {
+	*httptest.Server
+	broker atomic.Pointer[url.URL] // nil: shut
+	asked  atomic.Int64
+}
+
+func newDoor(t *testing.T) *door {
+	d := &door{}
+	to := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(d.broker.Load()) }}
+	d.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/client" {
+			d.asked.Add(1)
+		}
+		if d.broker.Load() == nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		to.ServeHTTP(w, r)
+	}))
+	t.Cleanup(d.Close)
+	return d
+}
+
+func (d *door) open(t *testing.T, s *stage.Stage) {
+	t.Helper()
+	u, err := url.Parse(s.BrokerURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.broker.Store(u)
+}
+
+// An inBandStage is a stage whose client reaches the broker through one door and whose bridge through another.
+type inBandStage struct {
+	*stage.Stage
+	front, bridge *door
+}
+
+// newInBandStage makes one, the bridge's door shut. A bridge that offers nothing does not know its door.
+func newInBandStage(t *testing.T, o stage.Options, offered bool) *inBandStage {
+	t.Helper()
+	s := &inBandStage{front: newDoor(t), bridge: newDoor(t)}
+	o.ClientArgs = append([]string{"-url=" + s.front.URL + "/"}, o.ClientArgs...)
+	if offered {
+		o.ServerArgs = append([]string{"-rendezvous-broker=" + s.bridge.URL + "/"}, o.ServerArgs...)
+	}
+	s.Stage = newStage(t, o)
+	s.front.open(t, s.Stage)
+	return s
+}
+
+// expectAsked waits until the bridge has been asked at least n times and checks how often the front has been.
+func (s *inBandStage) expectAsked(t *testing.T, front, bridge int64) {
+	t.Helper()
+	eventually(t, testContext(t), settle, func() (bool, string) {
+		return s.bridge.asked.Load() >= bridge, "the broker is not asked through the bridge"
+	})
+	if n := s.front.asked.Load(); n != front {
+		t.Errorf("the front was asked %d times, want %d", n, front)
+	}
+}
+
+// With two volunteers at once, the front is asked for the first, and the bridge for the second and for each that replaces
+// one that has left.
+func TestSystemInBandAsksTheFrontOnce(t *testing.T) {
+	s := newInBandStage(t, stage.Options{Proxies: 4, Max: 2}, true)
+	s.bridge.open(t, s.Stage)
+	ctx := testContext(t)
+	leaks := watchLeaks(t, ctx, s.Stage)
+	conn, back := echo(t, ctx, s.Stage)
+	if err := exchange(t, conn, back, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	s.expectAsked(t, 1, 1)
+	get(t, ctx, s.Client(), 1, 2_000_000)
+	if err := stage.Put(ctx, dial(t, ctx, s.Client(), nil), 2, 2_000_000); err != nil {
+		t.Error(err)
+	}
+	s.expectAsked(t, 1, 1)
+	conn.Close()
+	leaks.check(t, ctx)
+}
+
+// When the only volunteer dies, what is asked through it gets no answer, and the front is asked soon enough.
+func TestSystemInBandVolunteerKilled(t *testing.T) {
+	s := newInBandStage(t, stage.Options{Proxies: 1}, true)
+	s.bridge.open(t, s.Stage)
+	ctx := testContext(t)
+	conn, back := echo(t, ctx, s.Stage)
+	if err := exchange(t, conn, back, "before"); err != nil {
+		t.Fatal(err)
+	}
+	old := s.Proxies()[0]
+	if _, err := s.StartProxy(ctx, stage.ProxyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.WaitAvailable(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	old.Kill()
+	if err := exchange(t, conn, back, "after"); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.front.asked.Load(); n < 1 || n > 3 {
+		t.Errorf("the front was asked %d times", n)
+	}
+}
+
+// A bridge that offers nothing, and a client that wants nothing of it, ask as ever.
+func TestSystemInBandOff(t *testing.T) {
+	for name, o := range map[string]struct {
+		offered bool
+		args    []string
+	}{
+		"bridge": {false, nil},
+		"client": {true, []string{"-inband=false"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newInBandStage(t, stage.Options{Proxies: 2, Max: 2, ClientArgs: o.args}, o.offered)
+			s.bridge.open(t, s.Stage)
+			ctx := testContext(t)
+			conn, back := echo(t, ctx, s.Stage)
+			if err := exchange(t, conn, back, "hello"); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, ctx, settle, func() (bool, string) { return s.front.asked.Load() >= 2, "the front is asked but once" })
+			if n := s.bridge.asked.Load(); n != 0 {
+				t.Errorf("the bridge asked %d times", n)
+			}
+		})
+	}
+}
+
+// A bridge whose broker does not answer costs nothing but the way to it.
+func TestSystemInBandBrokerDown(t *testing.T) {
+	s := newInBandStage(t, stage.Options{Proxies: 2, Max: 2}, true)
+	ctx := testContext(t)
+	conn, back := echo(t, ctx, s.Stage)
+	if err := exchange(t, conn, back, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, ctx, 15*time.Second, func() (bool, string) {
+		return s.bridge.asked.Load() == 1 && s.front.asked.Load() >= 2, "the front does not stand in for the bridge"
+	})
+	get(t, ctx, s.Client(), 1, 2_000_000)
+}
