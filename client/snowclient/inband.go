@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"flurry/common/messages"
+	"flurry/common/multipath"
 	"flurry/common/sealed"
 	"flurry/common/turbotunnel"
 )
@@ -86,9 +88,17 @@ func (b *inBand) wakeLocked() {
 	b.changed = make(chan struct{})
 }
 
+// reachable tells whether the session has a path on which nothing is overdue.
+// Without one a request through the tunnel would wait for the very proxy that it
+// asks for.
+func (s *session) reachable() bool {
+	return slices.ContainsFunc(s.paths.Paths(), func(p multipath.PathInfo) bool { return !p.Doubt })
+}
+
 // serve takes the streams that the bridge opens in a session, until the session
 // ends. The first may become the way to the broker; every other is closed.
-func (b *inBand) serve(tunnel interface{ AcceptStream() (net.Conn, error) }) {
+// reachable tells whether the bridge seems to be in reach now.
+func (b *inBand) serve(tunnel interface{ AcceptStream() (net.Conn, error) }, reachable func() bool) {
 	b.mu.Lock()
 	b.answeredAt = time.Time{}
 	b.mu.Unlock()
@@ -103,19 +113,19 @@ func (b *inBand) serve(tunnel interface{ AcceptStream() (net.Conn, error) }) {
 			conn.Close() // its error says that the session has ended
 			continue
 		}
-		tasks.Go(func() { b.use(conn) })
+		tasks.Go(func() { b.use(conn, reachable) })
 	}
 }
 
 // use makes conn the way to the broker until it ends.
-func (b *inBand) use(conn net.Conn) {
+func (b *inBand) use(conn net.Conn, reachable func() bool) {
 	control, err := turbotunnel.AcceptControl(conn, helloTimeout)
 	if err != nil {
 		b.log.Debug("the bridge opened a stream for nothing", "err", err)
 		return
 	}
 	b.log.Debug("the bridge passes requests on to the broker")
-	l := newLink(control)
+	l := newLink(control, reachable)
 	b.mu.Lock()
 	b.link, b.absent, b.strikes, b.aside = l, false, 0, time.Time{}
 	b.wakeLocked()
@@ -159,7 +169,7 @@ func (b *inBand) Exchange(ctx context.Context, request []byte) ([]byte, error) {
 
 // usableLocked tells whether requests go through the tunnel now.
 func (b *inBand) usableLocked(now time.Time) bool {
-	return !b.off && b.link != nil && b.key != nil && !now.Before(b.aside)
+	return !b.off && b.link != nil && b.key != nil && !now.Before(b.aside) && b.link.reachable()
 }
 
 // holdLocked says how long an outside request should wait for the tunnel: zero

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,7 +140,8 @@ func (f *fakeFront) changeKey() {
 type fakeTunnel struct {
 	streams chan net.Conn
 	done    chan struct{}
-	opened  []net.Conn // the bridge's ends; used by the test's goroutine only
+	dead    atomic.Bool // no path is any good
+	opened  []net.Conn  // the bridge's ends; used by the test's goroutine only
 }
 
 func (f *fakeTunnel) AcceptStream() (net.Conn, error) {
@@ -163,7 +165,7 @@ func (f *fakeTunnel) open() net.Conn {
 func (w *inBandWorld) session() (s *fakeTunnel, end func()) {
 	s = &fakeTunnel{streams: make(chan net.Conn), done: make(chan struct{})}
 	var tasks sync.WaitGroup
-	tasks.Go(func() { w.serve(s) })
+	tasks.Go(func() { w.serve(s, func() bool { return !s.dead.Load() }) })
 	synctest.Wait()
 	end = sync.OnceFunc(func() {
 		close(s.done)
@@ -355,6 +357,19 @@ func TestInBandDeadPath(t *testing.T) {
 		if w.front.counted[resultLate] != 1 {
 			t.Errorf("counted %v", w.front.counted)
 		}
+	})
+}
+
+// While every path is known to be bad the tunnel is not even tried.
+func TestInBandNoPath(t *testing.T) {
+	inBandBubble(t, func(t *testing.T, w *inBandWorld) {
+		s, _ := w.session()
+		w.expectFrom("outside", frontTakes)
+		w.bridge(s, w.honest)
+		s.dead.Store(true)
+		w.expectFrom("outside", frontTakes)
+		s.dead.Store(false)
+		w.expectFrom("inside", 0)
 	})
 }
 

@@ -25,9 +25,10 @@ var (
 // a goroutine of the link's own writes.
 type link struct {
 	// Fixed after construction.
-	control *turbotunnel.Control
-	out     chan turbotunnel.ControlFrame // what is to be written; has room for all inquiries
-	ended   chan struct{}                 // closed when run is about to return
+	control   *turbotunnel.Control
+	reachable func() bool                   // whether the bridge seems to be in reach
+	out       chan turbotunnel.ControlFrame // what is to be written; has room for all inquiries
+	ended     chan struct{}                 // closed when run is about to return
 
 	// Guarded by mu.
 	mu   sync.Mutex
@@ -46,12 +47,12 @@ type inquiry struct {
 	gone    bool // nobody waits for the reply any more
 }
 
-func newLink(control *turbotunnel.Control) *link {
+func newLink(control *turbotunnel.Control, reachable func() bool) *link {
 	return &link{
-		control: control,
-		out:     make(chan turbotunnel.ControlFrame, 2*maxInquiries), // a request and its cancellation each
-		ended:   make(chan struct{}),
-		open:    make(map[uint32]*inquiry),
+		control: control, reachable: reachable,
+		out:   make(chan turbotunnel.ControlFrame, 2*maxInquiries), // a request and its cancellation each
+		ended: make(chan struct{}),
+		open:  make(map[uint32]*inquiry),
 	}
 }
 

@@ -145,7 +145,7 @@ func (s *session) run(ctx context.Context) {
 	defer stopPool()
 	var pool sync.WaitGroup
 	pool.Go(func() { s.pool.Run(poolCtx) })
-	pool.Go(func() { s.t.inBand.serve(s.tunnel) }) // ends with the tunnel
+	pool.Go(func() { s.t.inBand.serve(s.tunnel, s.reachable) }) // ends with the tunnel
 	s.pool.setWanted(true)
 
 	s.serve(ctx)
