@@ -8,6 +8,7 @@ FROM golang:1.26-bookworm AS build
 ARG OUT=/out
 WORKDIR /src
 COPY go.mod go.sum ./
+COPY third_party third_party
 RUN go mod download
 COPY . .
 RUN CGO_ENABLED=0 go build -trimpath -ldflags=-buildid= -o "$OUT/snowflake-client" ./client
