@@ -94,7 +94,7 @@ func (b *Broker) serveClient(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveSealed takes an offer that comes by way of a bridge (doc/wire.md,
-// section 7.7).
+// appendix D).
 func (b *Broker) serveSealed(w http.ResponseWriter, r *http.Request, body *requestBody) {
 	text, key, err := b.seal.Open(body.Bytes())
 	body.free()

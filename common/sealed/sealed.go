@@ -12,7 +12,7 @@
 // ordinary reply, over its ordinary rendezvous: whoever can change it there
 // reads the offers there too.
 //
-// On the wire (doc/wire.md, section 7.7):
+// On the wire (doc/wire.md, appendix D):
 //
 //	request   "sealed1\n", encapsulated key (32), ciphertext of the padded text
 //	reply     nonce (16), ciphertext of the padded text

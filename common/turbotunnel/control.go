@@ -13,7 +13,7 @@ import (
 
 // A control stream is the one stream of a session that the server opens. On it
 // the client asks the broker for more proxies by way of the bridge (doc/wire.md,
-// section 7.7):
+// appendix D):
 //
 //	server ── hello ─▶ client ── hello ─▶ server
 //	client ── request, canceled ─▶ server ── taken, then reply or failed ─▶ client
