@@ -21,14 +21,6 @@ const (
 	// less one, for stacks that count from there.
 	maxMessage = 65535
 
-	// highWater and lowWater bound what Send has accepted and the other end
-	// has not acknowledged. The deployed proxy stops at 512 KiB and goes on
-	// under 256 KiB (spec section 6), which on a hop of 100 ms leaves the line
-	// idle in between; with the second mark higher it need not. Twice as much
-	// took 2 MB more memory at full speed (measured).
-	highWater = 640 << 10
-	lowWater  = 512 << 10
-
 	// drainLimit bounds how long Close waits for accepted messages to be
 	// acknowledged.
 	drainLimit = 2 * time.Second
@@ -44,6 +36,12 @@ type Conn struct {
 
 	room chan struct{} // something has been acknowledged; buffered
 
+	window window // used by Send only
+	sent   int64  // bytes that Send has accepted; used by Send only
+
+	mu       sync.Mutex
+	draining bool // guarded by mu: Close waits for the last acknowledgement
+
 	buf, rest []byte // for Recvs with less room than a message may need; used by Recv only
 
 	endOnce   sync.Once
@@ -56,8 +54,9 @@ type Conn struct {
 
 func newConn(p *peer, dc *webrtc.DataChannel, raw datachannel.ReadWriteCloserDeadliner) *Conn {
 	c := &Conn{p: p, raw: raw, dc: dc, traits: kindOf(dc).traits(),
-		room: make(chan struct{}, 1), done: make(chan struct{}), watching: make(chan struct{})}
-	dc.SetBufferedAmountLowThreshold(lowWater)
+		room: make(chan struct{}, 1), done: make(chan struct{}), watching: make(chan struct{}),
+		window: newWindow(time.Now())}
+	c.wakeBelow(windowStart)
 	dc.OnBufferedAmountLow(func() {
 		select {
 		case c.room <- struct{}{}:
@@ -87,9 +86,12 @@ func (c *Conn) Send(ctx context.Context, msg []byte) error {
 	if len(msg) > c.traits.MaxMessage {
 		return carrier.ErrTooLong
 	}
-	for c.Queued() >= highWater {
+	c.measure()
+	for c.Queued() >= c.window.size {
+		c.window.hindered = true
 		select {
 		case <-c.room:
+			c.measure()
 		case <-c.done:
 			return c.err
 		case <-ctx.Done():
@@ -107,7 +109,32 @@ func (c *Conn) Send(ctx context.Context, msg []byte) error {
 	if _, err := c.raw.Write(msg); err != nil {
 		return c.end(err)
 	}
+	c.sent += int64(len(msg))
 	return nil
+}
+
+// measure sets the window by what has been acknowledged, once a round trip.
+func (c *Conn) measure() {
+	now := time.Now()
+	if !c.window.due(now) {
+		return
+	}
+	before := c.window.size
+	rtt := time.Duration(c.dc.Transport().Stats().SmoothedRoundTripTime * float64(time.Second))
+	c.window.observe(now, c.sent-int64(c.Queued()), rtt)
+	if c.window.size != before {
+		c.wakeBelow(c.window.size)
+	}
+}
+
+// wakeBelow makes Send hear of it when a quarter of a window of that size is
+// free, not of every acknowledgement.
+func (c *Conn) wakeBelow(size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.draining {
+		c.dc.SetBufferedAmountLowThreshold(uint64(size - size/4))
+	}
 }
 
 // Recv implements carrier.Conn. Empty messages are passed over. With a buf of
@@ -212,7 +239,10 @@ func (c *Conn) Close() error {
 }
 
 func (c *Conn) drain() {
+	c.mu.Lock()
+	c.draining = true
 	c.dc.SetBufferedAmountLowThreshold(0)
+	c.mu.Unlock()
 	t := time.NewTimer(drainLimit)
 	defer t.Stop()
 	for c.Queued() > 0 {
