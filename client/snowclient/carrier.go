@@ -19,10 +19,6 @@ import (
 // room to spare. A Dialer that hangs must not use up the pool.
 const attemptTimeout = 60 * time.Second
 
-// unorderedChannels lets the dialer open unordered channels. It waits for a
-// session that sends again itself what such a channel loses.
-const unorderedChannels = true
-
 // orderedFor is for how long channels are ordered after a volunteer whose answer
 // promised to keep message edges has not kept them. Most of those that would be
 // asked meanwhile do keep them, and one path in so many minutes is bearable.
@@ -31,8 +27,7 @@ const orderedFor = 10 * time.Minute
 // An rtcDialer makes WebRTC carriers: an unordered channel with a volunteer that
 // is known to keep message edges, an ordered one with any other.
 type rtcDialer struct {
-	endpoint  *rtc.Endpoint
-	unordered bool // set before use
+	endpoint *rtc.Endpoint
 
 	distrust atomic.Int64 // UnixNano until which all channels are ordered
 }
@@ -42,7 +37,7 @@ func newRTCDialer(iceServers []string, keepLocal bool, log *slog.Logger) (*rtcDi
 	if err != nil {
 		return nil, fmt.Errorf("set up WebRTC: %w", err)
 	}
-	return &rtcDialer{endpoint: e, unordered: unorderedChannels}, nil
+	return &rtcDialer{endpoint: e}, nil
 }
 
 // DialCarrier implements CarrierDialer.
@@ -56,7 +51,7 @@ func (d *rtcDialer) DialCarrier(ctx context.Context, signal SignalFunc) (carrier
 
 // kind chooses the kind of channel for a volunteer by its answer.
 func (d *rtcDialer) kind(answer string) rtc.Kind {
-	if d.unordered && time.Now().UnixNano() >= d.distrust.Load() && sdp.KeepsEdges(answer) {
+	if time.Now().UnixNano() >= d.distrust.Load() && sdp.KeepsEdges(answer) {
 		return rtc.Unordered
 	}
 	return rtc.Reliable

@@ -15,6 +15,7 @@ import (
 	"flurry/common/carrier"
 	"flurry/common/carrier/rtc"
 	"flurry/common/messages"
+	"flurry/common/sdp"
 )
 
 func TestConfigFaultsAreAllReported(t *testing.T) {
@@ -208,6 +209,81 @@ func TestSeveralProxiesServeClients(t *testing.T) {
 	}
 	if connected != clients {
 		t.Errorf("%d clients connected, want %d", connected, clients)
+	}
+}
+
+// The proxy's answers promise that messages are handed on whole, and they are,
+// up and down: every message that the relay sends back is one that was sent.
+func TestProxyKeepsMessageEdges(t *testing.T) {
+	relay := newRelayServer(t)
+	address := "ws" + strings.TrimPrefix(relay.URL, "http") + "/"
+	n := newNetwork(address)
+	defer start(t, newProxy(t, &n.fakeBroker, func(c *Config) { n.real(c, address) }))()
+	endpoint, err := rtc.New(rtc.Config{KeepLocalAddresses: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := endpoint.DialKind(ctx, "", n.signal, func(answer string) rtc.Kind {
+		if !sdp.KeepsEdges(answer) {
+			t.Error("the answer does not promise to keep message edges")
+		}
+		return rtc.Unordered
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	largest := c.Traits().MaxMessage
+	under := map[string]bool{}
+	for i := range 500 {
+		msg := bytes.Repeat([]byte{byte(i), byte(i >> 8)}, largest/2)[:1+(i*37)%largest]
+		under[string(msg)] = true
+		if err := c.Send(ctx, msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	buf := make([]byte, pumpBuffer)
+	for len(under) > 0 {
+		k, err := c.Recv(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !under[string(buf[:k])] {
+			t.Fatalf("a message of %d bytes that was not sent", k)
+		}
+		delete(under, string(buf[:k]))
+	}
+}
+
+// A proxy with carriers of its own to the relay promises nothing about them.
+func TestOtherUpstreamsPromiseNoEdges(t *testing.T) {
+	for upstream, want := range map[Upstream]bool{nil: true, &webSocket{}: false} {
+		w, err := newWebRTC(Config{Upstream: upstream, KeepLocalAddresses: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := rtc.New(rtc.Config{KeepLocalAddresses: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		enough := errors.New("enough")
+		_, err = client.Dial(context.Background(), "", func(ctx context.Context, offer string) (string, error) {
+			p, err := w.Answer(ctx, offer)
+			if err != nil {
+				return "", err
+			}
+			defer p.Close()
+			d, err := sdp.Parse(p.Answer())
+			if err == nil && sdp.KeepsEdges(d.SDP) != want {
+				t.Errorf("upstream %T: the answer promises edges: %v", upstream, !want)
+			}
+			return "", errors.Join(enough, err)
+		})
+		if !errors.Is(err, enough) {
+			t.Error(err)
+		}
 	}
 }
 
