@@ -18,7 +18,7 @@ type Access struct {
 type World struct {
 	mu      sync.Mutex
 	publics map[netip.Addr]station
-	next    byte // of the public addresses
+	next    uint16 // of the public addresses
 	homes   byte
 }
 
@@ -31,14 +31,14 @@ type station struct {
 // New returns a World without hosts. It need not be closed.
 func New() *World { return &World{publics: make(map[netip.Addr]station)} }
 
-// allocate gives s a public address. There are 254: a test with more is a mistake.
+// allocate gives s a public address. There are 65535: a test with more is a mistake.
 func (w *World) allocate(s station) netip.Addr {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.next++; w.next == 0 {
 		panic("simnet: no address is left")
 	}
-	a := netip.AddrFrom4([4]byte{20, 0, 0, w.next})
+	a := netip.AddrFrom4([4]byte{20, 0, byte(w.next >> 8), byte(w.next)})
 	w.publics[a] = s
 	return a
 }

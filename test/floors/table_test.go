@@ -15,6 +15,7 @@ var floorOf = map[string]int{
 
 	"common/carrier/rtc":       1,
 	"common/carrier/ws":        1,
+	"common/simnet":            1,
 	"common/covert":            1,
 	"common/multipath":         1,
 	"common/nat":               1,
@@ -30,19 +31,20 @@ var floorOf = map[string]int{
 	"proxy/snowproxy":   3,
 	"server/snowserver": 3,
 
-	"broker":           5,
-	"broker/probetest": 5,
-	"client":           5,
-	"demo":             5,
-	"fuzz":             5,
-	"proxy":            5,
-	"server":           5,
-	"test/floors":      5,
-	"test/interop":     5,
-	"test/netem":       5,
-	"test/netlab":      5,
-	"test/stage":       5,
-	"test/system":      5,
+	"broker":                5,
+	"broker/probetest":      5,
+	"client":                5,
+	"demo":                  5,
+	"fuzz":                  5,
+	"proxy":                 5,
+	"server":                5,
+	"test/floors":           5,
+	"test/interop":          5,
+	"test/netem":            5,
+	"test/netlab":           5,
+	"test/stage":            5,
+	"test/system":           5,
+	"test/system/simulated": 5,
 }
 
 // mayImport lists the arrows within one floor, from importer to imported, that the architecture allows. Floor 1 allows all
@@ -63,6 +65,7 @@ var mayImport = map[[2]string]bool{
 var testMayImport = map[string]bool{
 	"common/carrier/carriertest": true,
 	"common/covert/coverttest":   true,
+	"common/simnet":              true,
 	"common/vectors":             true,
 }
 
