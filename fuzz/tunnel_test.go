@@ -71,3 +71,50 @@ func FuzzPrelude(f *testing.F) {
 		}
 	})
 }
+
+// A server that reads messages on their own gives out only what stands whole in
+// messages with the right head; everything else costs nothing but itself, and too
+// much of it the carrier.
+func FuzzDatagrams(f *testing.F) {
+	head := append(turbotunnel.AppendPrelude(nil, turbotunnel.ClientID{}), 2, 0, 0)
+	packet := append(bytes.Clone(head), 0x83, 'a', 'b', 'c')
+	f.Add(packet, packet[:20], []byte{}, uint8(3))
+	f.Add(head, append(packet, 0x42), append(packet, packet...), uint8(40))
+	f.Add([]byte{0x12}, []byte{0xc0, 0x80, 0x80}, packet, uint8(1))
+	f.Fuzz(func(t *testing.T, one, two, three []byte, times uint8) {
+		const capacity = 1000
+		client, server := carriertest.Pair(carriertest.Options{Datagram: true, Capacity: capacity})
+		defer server.Close()
+		sent := len(head)
+		client.Send(context.Background(), head)
+		for range int(times) % (capacity / 4) {
+			for _, m := range [][]byte{one, two, three} {
+				if len(m) == 0 || len(m) > 65535 {
+					continue
+				}
+				sent += len(m)
+				client.Send(context.Background(), m)
+			}
+		}
+		client.Close()
+		_, packets, err := turbotunnel.Accept(context.Background(), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer packets.Close()
+		buf := make([]byte, turbotunnel.MaxPacket)
+		got := 0
+		for err == nil {
+			var n int
+			n, err = packets.Recv(buf)
+			got += n
+		}
+		if got > sent || err != io.EOF && err != turbotunnel.ErrEdges {
+			t.Errorf("%d bytes out of %d, %v", got, sent, err)
+		}
+		one, two, three = bytes.TrimPrefix(one, head), bytes.TrimPrefix(two, head), bytes.TrimPrefix(three, head)
+		if got > (int(times)+1)*(len(one)+len(two)+len(three)) {
+			t.Errorf("%d bytes out of %x, %x, %x", got, one, two, three)
+		}
+	})
+}
