@@ -143,11 +143,22 @@ func TestDatagramsBothWays(t *testing.T) {
 	}
 }
 
-// fitting is a carrier that says what fits one packet, and keeps what it is sent.
+// fitting is a carrier that says what fits one packet, keeps what it is sent, and
+// has one message to give.
 type fitting struct {
 	carrier.Conn
 	fit  int
 	sent [][]byte
+
+	incoming []byte // what Recv gives before the end
+}
+
+func (f *fitting) Recv(buf []byte) (int, error) {
+	n := copy(buf, f.incoming)
+	if f.incoming = f.incoming[n:]; n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
 }
 
 func (f *fitting) Traits() carrier.Traits {
@@ -338,17 +349,61 @@ func TestStreamClientsStayStreams(t *testing.T) {
 	}
 }
 
-// A message of the framing, so that another program can be held to it.
-func TestDatagramVector(t *testing.T) {
-	const want = "1293605d278175f5" + "0102030405060708" + "020000" + "83616263"
+func TestDatagramVectors(t *testing.T) {
+	vectors.Run(t, "datagrams", map[string]func(*testing.T, vectors.Case){
+		"up":        sendDatagram,
+		"down":      sendDatagram,
+		"read_up":   readDatagram,
+		"read_down": readDatagram,
+	})
+}
+
+// framed returns one end's framing over f.
+func framed(t *testing.T, f *fitting, up bool, clientID string) *datagrams {
+	t.Helper()
+	var id ClientID
+	copy(id[:], unhex(t, clientID))
+	return newDatagrams(f, id, up, make([]byte, maxDatagram))
+}
+
+func sendDatagram(t *testing.T, c vectors.Case) {
+	var in struct {
+		ClientID string `json:"client_id_hex"`
+		Packet   string `json:"packet_hex"`
+	}
+	var out struct{ Hex string }
+	c.Decode(t, &in, &out)
 	f := &fitting{fit: 1156}
-	c, err := Attach(context.Background(), f, ClientID{1, 2, 3, 4, 5, 6, 7, 8})
-	if err != nil {
+	if err := framed(t, f, c.Op == "up", in.ClientID).Send(context.Background(), unhex(t, in.Packet)); err != nil {
 		t.Fatal(err)
 	}
-	c.Send(context.Background(), []byte("abc"))
-	if got := hex.EncodeToString(f.sent[1]); got != want {
-		t.Errorf("sent %s, want %s", got, want)
+	if got := hex.EncodeToString(f.sent[0]); got != out.Hex {
+		t.Errorf("sent %s, want %s", got, out.Hex)
+	}
+}
+
+func readDatagram(t *testing.T, c vectors.Case) {
+	var in struct {
+		ClientID string `json:"client_id_hex"`
+		Message  string `json:"message_hex"`
+	}
+	var out struct {
+		Packets []string `json:"packets_hex"`
+	}
+	c.Decode(t, &in, &out)
+	f := &fitting{fit: 1156, incoming: unhex(t, in.Message)}
+	d := framed(t, f, c.Op == "read_down", in.ClientID)
+	buf := make([]byte, MaxPacket)
+	var got []string
+	for {
+		n, err := d.Recv(buf)
+		if err == io.EOF {
+			break
+		}
+		got = append(got, hex.EncodeToString(buf[:n]))
+	}
+	if !slices.Equal(got, out.Packets) {
+		t.Errorf("packets %q, want %q", got, out.Packets)
 	}
 }
 
