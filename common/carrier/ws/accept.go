@@ -23,15 +23,20 @@ func Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	return newConn(c, tap.conn), nil
 }
 
-// hijackTap remembers the connection that the upgrade takes over.
+// hijackTap puts a wire over the connection that the upgrade takes over, and
+// remembers it.
 type hijackTap struct {
 	http.ResponseWriter
-	conn net.Conn
+	conn *wire
 }
 
 // Hijack implements http.Hijacker.
 func (t *hijackTap) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c, rw, err := http.NewResponseController(t.ResponseWriter).Hijack()
-	t.conn = c
-	return c, rw, err
+	if err != nil {
+		return nil, nil, err
+	}
+	t.conn = newWire(c)
+	rw.Writer.Reset(t.conn) // nothing waits in it
+	return t.conn, rw, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,7 +27,7 @@ const (
 // Conn is one WebSocket as a carrier.Conn.
 type Conn struct {
 	ws  *websocket.Conn
-	raw net.Conn // the TCP connection below; its deadline bounds the close
+	raw *wire // the connection below; its deadline bounds the close
 	out *sendQueue
 
 	cur io.Reader // the message being read; used by Recv only
@@ -40,9 +39,9 @@ type Conn struct {
 	closed    atomic.Bool
 }
 
-func newConn(c *websocket.Conn, raw net.Conn) *Conn {
+func newConn(c *websocket.Conn, raw *wire) *Conn {
 	c.SetReadLimit(-1) // messages are read piece by piece into the caller's buffer
-	return &Conn{ws: c, raw: raw, out: newSendQueue(raw), done: make(chan struct{})}
+	return &Conn{ws: c, raw: raw, out: newSendQueue(raw.Conn), done: make(chan struct{})}
 }
 
 // Send implements carrier.Conn. A Send cut short by ctx ends the Conn, since
@@ -89,9 +88,9 @@ func fill(r io.Reader, buf []byte) (n int, err error) {
 	return n, err
 }
 
-// Queued implements carrier.Conn: what the kernel holds that the other end has
-// not acknowledged, and 0 on systems that do not tell.
-func (c *Conn) Queued() int { return c.out.bytes() }
+// Queued implements carrier.Conn: what waits for the kernel, and what the
+// kernel holds that the other end has not acknowledged, where it tells.
+func (c *Conn) Queued() int { return c.raw.waiting() + c.out.bytes() }
 
 // Traits implements carrier.Conn.
 func (c *Conn) Traits() carrier.Traits {

@@ -86,10 +86,12 @@ func (o *DialOptions) transport(tap *connTap) *http.Transport {
 		Proxy: o.Proxy,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dial(ctx, network, addr)
-			if err == nil {
-				tap.set(c)
+			if err != nil {
+				return nil, err
 			}
-			return c, err
+			w := newWire(c)
+			tap.set(w)
+			return w, nil
 		},
 		TLSClientConfig:        cfg,
 		DisableKeepAlives:      false, // an upgrade needs the connection kept
@@ -97,12 +99,12 @@ func (o *DialOptions) transport(tap *connTap) *http.Transport {
 	}
 }
 
-// connTap remembers the TCP connection that a transport dialled.
+// connTap remembers the connection that a transport dialled. TLS is above it.
 type connTap struct {
 	mu sync.Mutex
-	c  net.Conn
+	w  *wire
 }
 
-func (t *connTap) set(c net.Conn) { t.mu.Lock(); t.c = c; t.mu.Unlock() }
+func (t *connTap) set(w *wire) { t.mu.Lock(); t.w = w; t.mu.Unlock() }
 
-func (t *connTap) get() net.Conn { t.mu.Lock(); defer t.mu.Unlock(); return t.c }
+func (t *connTap) get() *wire { t.mu.Lock(); defer t.mu.Unlock(); return t.w }

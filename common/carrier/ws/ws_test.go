@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pair returns the two ends of one WebSocket over loopback.
-func pair(t *testing.T, newServer func(http.Handler) *httptest.Server) (client, server carrier.Conn) {
+func pair(t testing.TB, newServer func(http.Handler) *httptest.Server) (client, server carrier.Conn) {
 	t.Helper()
 	accepted := make(chan *Conn, 1)
 	srv := newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -179,47 +179,5 @@ func TestTextAndFragments(t *testing.T) {
 	}
 	if got.String() != want {
 		t.Errorf("got %q", got.String())
-	}
-}
-
-func BenchmarkSend(b *testing.B) {
-	for _, size := range []int{1400, 16384} {
-		b.Run(map[int]string{1400: "1400B", 16384: "16KiB"}[size], func(b *testing.B) {
-			accepted := make(chan *Conn, 1)
-			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				c, err := Accept(w, r)
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				accepted <- c
-				<-c.Done()
-			}))
-			defer srv.Close()
-			u, _ := url.Parse(strings.Replace(srv.URL, "http", "ws", 1))
-			c, err := Dial(context.Background(), u, DialOptions{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c.Close()
-			s := <-accepted
-			defer s.Close()
-			go func() {
-				buf := make([]byte, 65536)
-				for {
-					if _, err := s.Recv(buf); err != nil {
-						return
-					}
-				}
-			}()
-			msg := make([]byte, size)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := c.Send(context.Background(), msg); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }
