@@ -3,6 +3,7 @@ package ws
 import (
 	"bytes"
 	"context"
+	"net/http/httptest"
 	"testing"
 )
 
@@ -10,7 +11,7 @@ import (
 // number and size: the proxy promises so to clients, and the server builds on it
 // (package turbotunnel). Traits do not promise it, because no byte stream does.
 func TestMessagesComeWhole(t *testing.T) {
-	a, b := pair(t)
+	a, b := pair(t, httptest.NewServer)
 	defer a.Close()
 	defer b.Close()
 	sizes := []int{1, 19, 1142, 2048, 3, 4096, 16384, 65535, 2, 125, 126, 127}
