@@ -48,8 +48,8 @@ test-race: ## every package under the race detector; the programs that the whole
 	scripts/gotest -race -count=1 -p 1 -timeout 15m $(SYSTEM)
 
 .PHONY: test-system
-test-system: ## the whole-system tests in full size, with the programs as users get them
-	scripts/gotest -count=1 -timeout 10m ./test/system
+test-system: ## the whole-system tests in full size, and those over shaped lines, with the programs as users get them
+	scripts/gotest -count=1 -p 1 -timeout 10m ./test/system ./test/netem
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

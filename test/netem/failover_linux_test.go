@@ -31,7 +31,8 @@ func TestFailover(t *testing.T) {
 func failover(t *testing.T, paths int, limit time.Duration) {
 	p := home(3)
 	p.proxy.Rate = 25 * mbit // So slow that the last moment is in the middle of a download.
-	p.options = stage.Options{Max: paths}
+	// One client each: else both paths of a session may lead through one volunteer, and be lost at once.
+	p.options = stage.Options{Max: paths, ProxyArgs: []string{"-capacity=1"}}
 	b := newBed(t, p)
 	f := b.flow(t, b.Client(), 1)
 	var text strings.Builder

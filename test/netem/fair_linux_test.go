@@ -185,8 +185,7 @@ func watch(t *testing.T, ctx context.Context, narrow *netlab.Host, span time.Dur
 		case <-ctx.Done():
 			t.Fatal(context.Cause(ctx))
 		}
-		bytes := narrow.Down().Stats().Queued
-		queued = append(queued, time.Duration(float64(bytes)/narrow.Down().Shape().Rate*float64(time.Second)))
+		queued = append(queued, backlog(narrow.Down()))
 		if (i+1)%perSecond == 0 {
 			n, second := now(), queued[len(queued)-perSecond:]
 			fmt.Fprintf(&text, "%4d s %6.1f :%6.1f Mbit/s   queue %3d, %3d, %3d ms\n", (i+1)/perSecond, mbits(n[0]-last[0], time.Second), mbits(n[1]-last[1], time.Second),
@@ -201,6 +200,11 @@ func watch(t *testing.T, ctx context.Context, narrow *netlab.Host, span time.Dur
 		t.Logf("%s : %s; least, median, longest queue\n%s", two[0].name, two[1].name, &text)
 	}
 	return got, queued
+}
+
+// backlog is how long what waits before a line will take.
+func backlog(l *line.Line) time.Duration {
+	return time.Duration(float64(l.Stats().Queued) / l.Shape().Rate * float64(time.Second))
 }
 
 func mbits(bytes int64, span time.Duration) float64 { return float64(bytes) * 8 / 1e6 / span.Seconds() }

@@ -13,16 +13,17 @@ import (
 
 // The values of the tests, to be changed by hand after -args. What CI checks are the defaults.
 var (
-	rate  = flag.Float64("rate", 20, "TestFair: of the bottleneck, in Mbit/s")
-	rtt   = flag.Duration("rtt", 100*time.Millisecond, "TestFair: round trip without queues, between client and server")
-	queue = flag.Duration("queue", 150*time.Millisecond, "TestFair: longest wait before the bottleneck; what would wait longer is dropped")
-	loss  = flag.Float64("loss", 0, "TestFair: share of packets lost on the bottleneck, each way")
-	at    = flag.String("at", "client", "TestFair: whose line is the bottleneck, client or proxy")
-	apart = flag.Duration("apart", 0, "TestFair: how much later the second download begins; negative: the first")
-	warm  = flag.Duration("warm", 6*time.Second, "TestFair: time before it counts")
-	span  = flag.Duration("time", 30*time.Second, "TestFair: time that counts")
-	size  = flag.Int64("size", 12_000_000, "TestMixes: bytes of the download")
-	how   = flag.String("how", "kill", "TestFailover: what happens to volunteers: kill, or silent")
+	rate      = flag.Float64("rate", 20, "TestFair: of the bottleneck, in Mbit/s")
+	rtt       = flag.Duration("rtt", 100*time.Millisecond, "TestFair: round trip without queues, between client and server")
+	queue     = flag.Duration("queue", 150*time.Millisecond, "TestFair: longest wait before the bottleneck; what would wait longer is dropped")
+	loss      = flag.Float64("loss", 0, "TestFair: share of packets lost on the bottleneck, each way")
+	at        = flag.String("at", "client", "TestFair: whose line is the bottleneck, client or proxy")
+	apart     = flag.Duration("apart", 0, "TestFair: how much later the second download begins; negative: the first")
+	warm      = flag.Duration("warm", 6*time.Second, "TestFair: time before it counts")
+	span      = flag.Duration("time", 30*time.Second, "TestFair: time that counts")
+	volunteer = flag.Float64("volunteer", 50, "TestMixes: rate of each volunteer's line, in Mbit/s")
+	size      = flag.Int64("size", 12_000_000, "TestMixes: bytes of the download")
+	how       = flag.String("how", "kill", "TestFailover: what happens to volunteers: kill, or silent")
 
 	// Other programs in place of those of this module.
 	clientFile = flag.String("bin-client", "", "client program")
