@@ -1,6 +1,6 @@
 // Package turbotunnel is the session that outlives every path: the ClientID
 // that names it, the prelude and framing that put its packets on a carrier
-// (spec sections 7.1 and 7.2), and KCP and smux above them (7.3 and 7.4).
+// (spec sections 7.1 and 7.2, and appendix E), and KCP and smux above them (7.3 and 7.4).
 //
 //	smux streams            Session.OpenStream, AcceptStream
 //	KCP conversation        Dial, Listen      over a net.PacketConn (package multipath)

@@ -6,6 +6,12 @@
 // enter and leave as the wrapper text that the broker passes on (package sdp).
 // There is no trickle: a description holds every candidate that it will have.
 //
+// A channel is of one of two kinds, and the client chooses when it has read the
+// answer: an ordered one, which is a byte stream, or an unordered one, which keeps
+// the edges of messages and where no loss holds up what came after it (spec
+// appendix E). What Send takes ahead of the other end's acknowledgements follows
+// the line's rate and round trip.
+//
 // The WebRTC stack, pion/webrtc, is an implementation detail: nothing of it
 // shows in what the package offers, so that another stack can take its place.
 package rtc
