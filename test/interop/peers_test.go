@@ -3,6 +3,7 @@ package interop
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"testing"
 
 	"flurry/test/stage"
@@ -29,7 +30,24 @@ func TestDeployedPeers(t *testing.T) {
 					Programs: stage.Programs{Client: client.file, Proxy: proxy.file, Broker: ours.Broker, Server: ours.Server},
 					Proxies:  2, AnyExit: client.who != "our" || proxy.who != "our"})
 				carry(t, s, 5_000_000)
+				if client.who == "our" {
+					wantKind(t, s, map[string]string{"our": "rtc-unordered", "deployed": "rtc-reliable"}[proxy.who])
+				}
 			})
+		}
+	}
+}
+
+// wantKind fails the test if the client has had channels of another kind, or none.
+func wantKind(t *testing.T, s *stage.Stage, kind string) {
+	t.Helper()
+	told := regexp.MustCompile(`connected to a proxy.*kind=(\S+)`).FindAllStringSubmatch(s.Client().Log(), -1)
+	if len(told) == 0 {
+		t.Error("the client's log tells of no channel")
+	}
+	for _, m := range told {
+		if m[1] != kind {
+			t.Errorf("a channel of the kind %s, want %s", m[1], kind)
 		}
 	}
 }
