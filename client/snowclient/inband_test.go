@@ -13,7 +13,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"flurry/common/carrier/carriertest"
 	"flurry/common/messages"
+	"flurry/common/multipath"
 	"flurry/common/sealed"
 	"flurry/common/turbotunnel"
 )
@@ -554,6 +556,84 @@ func TestInBandOtherStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A bridge that opens streams without end, with data in them, is kept at arm's
+// length, and the user's stream does not notice.
+func TestInBandManyStreams(t *testing.T) {
+	near, far := tunnelPair(t)
+	b := newInBand(&fakeFront{t: t}, false, slog.New(slog.DiscardHandler), func(string) {})
+	var serving sync.WaitGroup
+	serving.Go(func() { b.serve(near, func() bool { return true }) })
+	defer serving.Wait()
+	defer near.Close()
+
+	user, err := near.OpenStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := user.Write([]byte("user")); err != nil {
+		t.Fatal(err)
+	}
+	there, err := far.AcceptStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving.Go(func() {
+		junk := make([]byte, 4096)
+		for range 3000 {
+			st, err := far.OpenStream(context.Background())
+			if err != nil {
+				return
+			}
+			st.Write(junk)
+			st.Close()
+		}
+		there.Write(junk)
+		there.Close()
+	})
+	if n, err := io.Copy(io.Discard, user); err != nil || n != 4096 {
+		t.Errorf("the user's stream brought %d bytes, %v", n, err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); near.NumStreams() > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d streams are left, want the user's", near.NumStreams())
+		}
+	}
+	user.Close()
+}
+
+// tunnelPair gives both ends of a session over a perfect carrier.
+func tunnelPair(t *testing.T) (client, server *turbotunnel.Session) {
+	t.Helper()
+	near, far := carriertest.Pair(carriertest.Options{})
+	clientConn := multipath.New(multipath.Options{})
+	serverConn := multipath.New(multipath.Options{Accept: true})
+	id := turbotunnel.NewClientID()
+	accepted := make(chan error, 1)
+	go func() {
+		_, packets, err := turbotunnel.Accept(context.Background(), far)
+		if err == nil {
+			serverConn.Add(packets)
+		}
+		accepted <- err
+	}()
+	packets, err := turbotunnel.Attach(t.Context(), near, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clientConn.Add(packets)
+	if err := <-accepted; err != nil {
+		t.Fatal(err)
+	}
+	if client, err = turbotunnel.Client(clientConn, turbotunnel.ClientTuning()); err != nil {
+		t.Fatal(err)
+	}
+	if server, err = turbotunnel.Server(serverConn, turbotunnel.ServerTuning()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close(); server.Close() })
+	return client, server
 }
 
 func TestInBandOff(t *testing.T) {

@@ -75,6 +75,7 @@ type InBandStats struct {
 type desk struct {
 	// fixed after construction
 	broker Rendezvous
+	hello  time.Duration // helloTimeout
 	slots  chan struct{} // one for each request under way
 
 	mu   sync.Mutex
@@ -87,6 +88,7 @@ type desk struct {
 func newDesk(broker Rendezvous) *desk {
 	return &desk{
 		broker: broker,
+		hello:  helloTimeout,
 		slots:  make(chan struct{}, totalRequests),
 		rate:   newAllowance(totalRate, totalRequests),
 	}
@@ -134,13 +136,13 @@ func (d *desk) admit() bool {
 func (d *desk) serve(tunnel interface {
 	OpenStream(ctx context.Context) (net.Conn, error)
 }) {
-	ctx, cancel := context.WithTimeout(context.Background(), helloTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), d.hello)
 	conn, err := tunnel.OpenStream(ctx)
 	cancel()
 	if err != nil {
 		return // the session has ended
 	}
-	control, err := turbotunnel.OfferControl(conn, helloTimeout)
+	control, err := turbotunnel.OfferControl(conn, d.hello)
 	if err != nil {
 		return // a client that knows nothing of it
 	}

@@ -385,6 +385,86 @@ func TestInBandSession(t *testing.T) {
 	eventually(t, "no session", func() bool { return table.Stats().Sessions == 0 }) // idle, with the control stream open
 }
 
+// A client that leaves the stream alone, as deployed ones do, has it closed, and
+// its session goes on.
+func TestInBandDeployedSession(t *testing.T) {
+	cfg := Config{Rendezvous: brokerFunc(echoBroker)}.withDefaults()
+	cfg.desk.hello = 50 * time.Millisecond
+	table := newTestTable(t, cfg)
+	c := newTestClient(t, turbotunnel.NewClientID())
+	c.use(t, attach(t, table, netip.Addr{}).client)
+	near := c.open(t, "hello")
+	far := accept(t, table)
+	expect(t, far, "hello")
+
+	offered, err := within(t, "AcceptStream", c.session.AcceptStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, offered, "flurryr\x01")
+	expectEOF(t, offered)
+	io.WriteString(far, "world")
+	expect(t, near, "world")
+	if got := table.InBand(); got != (InBandStats{}) {
+		t.Errorf("counted %+v", got)
+	}
+}
+
+// A client that asks without end and reads nothing costs its own session's
+// allowance, and neither its own streams nor anybody else anything.
+func TestInBandGreedyClient(t *testing.T) {
+	table := newTestTable(t, Config{Rendezvous: brokerFunc(func(context.Context, []byte) ([]byte, error) {
+		return make([]byte, turbotunnel.MaxControlBody), nil
+	})})
+	begin := func() (*testClient, *turbotunnel.Control) {
+		c := newTestClient(t, turbotunnel.NewClientID())
+		c.use(t, attach(t, table, netip.Addr{}).client)
+		near := c.open(t, "hello")
+		far := accept(t, table)
+		conn, err := within(t, "AcceptStream", c.session.AcceptStream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		control, err := turbotunnel.AcceptControl(conn, testLimit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(far, "world")
+		expect(t, near, "world")
+		return c, control
+	}
+	defer table.Close() // before the streams, which would take leave of a client that is gone
+	greedy, control := begin()
+	var flood sync.WaitGroup
+	flood.Go(func() {
+		for id := uint32(0); ; id++ {
+			f := turbotunnel.ControlFrame{Kind: turbotunnel.ControlRequest, ID: id, Body: make([]byte, maxRequest)}
+			if control.Send(f) != nil {
+				return
+			}
+		}
+	})
+	defer flood.Wait()
+	defer greedy.session.Close()
+	eventually(t, "a reply", func() bool { return table.InBand().Replied > 0 })
+
+	near := greedy.open(t, "still")
+	defer near.Close()
+	expect(t, accept(t, table), "still")
+	_, other := begin()
+	if err := other.Send(turbotunnel.ControlFrame{Kind: turbotunnel.ControlRequest, ID: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []turbotunnel.ControlKind{turbotunnel.ControlTaken, turbotunnel.ControlReply} {
+		if f, err := within(t, "Next", other.Next); err != nil || f.Kind != want {
+			t.Fatalf("got kind %d, %v", f.Kind, err)
+		}
+	}
+	if n := table.InBand().Replied; n > 2*sessionRequests {
+		t.Errorf("%d requests went to the broker", n)
+	}
+}
+
 // Shutdown does not wait for control streams.
 func TestInBandShutdown(t *testing.T) {
 	table := newTestTable(t, Config{Rendezvous: brokerFunc(silentBroker)})
