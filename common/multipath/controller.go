@@ -2,19 +2,58 @@ package multipath
 
 import "time"
 
-// The controller follows BBR (draft-cardwell-iccrg-bbr-congestion-control): a
-// path's rate is the largest that was delivered lately, its round trip the least
-// measured lately, and their product is what the path holds without a queue.
-// What it changes, and why: random loss reduces nothing (users have 7 to 21 %),
-// a round trip that grows ends the start at once, and growth that stays leads to
-// a drain, because a volunteer's uplink has a deep queue and the user an
-// interactive session.
+// A controller finds out how fast its path is and fills it without making a
+// queue. It measures as BBR does (draft-cardwell-iccrg-bbr-congestion-control):
+// the rate at which segments are delivered, and the least round trip, whose
+// product is what the path holds. What it does with that differs, because the
+// volunteer's uplink has a deep queue, the user an interactive session, and
+// loss says nothing (users have 7 to 21 %):
+//
+//	starting   grow manyfold per round trip until the path is full
+//	draining   empty the queue that this has made
+//	keeping    press a little while there is no queue, harder the longer that
+//	           brings more; ease while there is one
+//	contesting somebody else keeps the queue full, and easing would only feed
+//	           them: hold our own, by BBR's cycle of probing and draining
+//	dipping    half empty the path to see its least round trip again
+type controller struct {
+	phase phase
+	rate  float64 // bytes per second that the path delivers, as far as is known
+	loss  float64 // smoothed share of bytes lost
+	trip  trips
+	lap   lap
+
+	grown      int     // starting: growth of the window
+	fullRate   float64 // starting: what the rate must beat to go on
+	fullRounds int     // starting: rounds in which it did not
+
+	calm  int           // keeping: rounds in a row that brought more
+	eased int           // keeping: rounds in a row with a queue
+	busy  mark          // keeping: when the queue began
+	rates rateFilter    // contesting
+	step  int           // contesting: of the cycle
+	since time.Duration // when the phase, or the step, began
+}
+
+type phase uint8
+
 const (
-	// startGrowth is by how much what the path holds grows in a round trip of
-	// the start. On a path of 170 ms each round trip that is needed costs a
-	// fiftieth of a download of 40 MB; a third more than doubling still fits the
-	// queues of home lines (0.2 s), because the first growth of the round trip
-	// ends the start.
+	starting phase = iota
+	draining
+	keeping
+	contesting
+	dipping
+)
+
+const (
+	// firstWindow is what a path may hold before anything is known of it. On a
+	// path of 170 ms each round trip that the start needs costs a fiftieth of a
+	// download of 40 MB.
+	firstWindow = 96 << 10
+
+	// startGrowth is by how much the window grows in a round trip of the start.
+	// A quarter more than doubling still fits the queues of home lines (0.2 s),
+	// because a queue ends the growth.
 	startGrowth = 2.5
 
 	// startGain is by how much the start may outpace the rate measured so far,
@@ -28,264 +67,282 @@ const (
 	// is too much without queueing it.
 	startLoss = 0.3
 
-	// windowGain leaves room for acknowledgements that come in lumps.
+	// startMore is by how much the rate must have grown in a round of the start
+	// for the path not to be full (draft section 4.3.1.2).
+	startMore = 1.25
+
+	// windowGain leaves room for acknowledgements that come in lumps (draft
+	// section 4.6.4.2).
 	windowGain = 2.0
-
-	probeGain = 1.25 // a quarter more finds out whether there is more
-	drainGain = 0.75 // and takes back the queue that this has made
-	cycleLen  = 8    // phases, one of each of those and six without change
-
-	// rateRounds is for how many round trips a delivery rate counts.
-	rateRounds = 10
-
-	// rttWindow is for how long a least round trip counts, dipTime how long the
-	// path is kept half empty to measure it anew.
-	rttWindow = 10 * time.Second
-	dipTime   = 200 * time.Millisecond
-
-	// firstWindow is what a path may hold before anything is known of it.
-	firstWindow = 96 << 10
 
 	// leastWindow keeps acknowledgements coming.
 	leastWindow = 4 * maxPacket
 
-	// queueMin is a growth of the round trip that the other end's batching of
-	// acknowledgements cannot explain.
-	queueMin = 15 * time.Millisecond
-
-	// stretchMin is how many round trips must be measured to tell a queue from
-	// jitter.
-	stretchMin = 4
-
 	// ackLump is how much time's worth of data one lump of acknowledgements
 	// stands for: an interval of a deployed peer's KCP (spec section 7.3).
 	ackLump = 10 * time.Millisecond
+
+	// pressStep is by how much a path without a queue is pressed; it doubles
+	// with each round that has brought more, pressSteps times.
+	pressStep  = 0.05
+	pressSteps = 4
+	pressMore  = 1.01 // what counts as more
+
+	// easeLeast bounds how much slower a path with a queue is filled, easeRounds
+	// for how long. A queue that stays after that is somebody else's.
+	easeLeast  = 0.7
+	easeRounds = 5
+
+	// busyTrips is for how many round trips there must be a queue for the rate
+	// to be corrected by what comes through.
+	busyTrips = 2
+
+	// BBR's cycle (draft section 4.3.3).
+	probeGain  = 1.25
+	drainGain  = 0.75
+	cycleSteps = 8
+
+	// rttWindow is for how long a least round trip counts, dipTime how long it
+	// takes to see it again (draft section 4.3.4).
+	rttWindow = 10 * time.Second
+	dipTime   = 200 * time.Millisecond
 
 	// lossMost is the share of loss for which pacing makes up. Beyond it loss
 	// is taken for a path that is too full.
 	lossMost = 0.15
 )
 
-type phase uint8
+// mark is a point in a path's deliveries.
+type mark struct {
+	at    time.Duration
+	total int64 // bytes delivered by then
+}
 
-const (
-	starting phase = iota // grow until the path is full
-	draining              // empty the queue that the start has made
-	cruising              // probe, drain, keep
-	dipping               // look for the least round trip
-)
-
-// controller says how much one path may hold and how fast it is filled. It is
-// pure: time comes in with each call.
-type controller struct {
-	phase phase
-	rates maxFilter
-
-	minRTT   time.Duration // 0 before the first sample
-	minRTTAt time.Duration
-
-	round     int64 // number of the present round trip
-	roundEnds int64 // it ends when a segment arrives that left after this much was delivered
-	roundGood int   // bytes acknowledged in it
-	roundLost int
-
-	rtts   int           // samples in the present stretch, a quarter of a round trip
-	rtt    time.Duration // the least of them
-	rttsAt time.Duration // when it began
-	grown  int           // window of the start
-	queued bool          // in the last stretch every segment met a queue
-	loss   float64       // smoothed share of bytes lost
-
-	fullRate   float64 // what the rate must beat for the start to go on
-	fullRounds int
-
-	step    int // of the cycle
-	stepAt  time.Duration
-	dipEnds time.Duration
+// rate is that of the deliveries since m.
+func (m mark) rate(total int64, now time.Duration) float64 {
+	return float64(total-m.total) / (now - m.at).Seconds()
 }
 
 // acked takes in what the acknowledgements of one packet tell.
 func (c *controller) acked(s sample, now time.Duration) {
-	newRound := s.bytes > 0 && s.prior >= c.roundEnds
-	c.roundGood += s.bytes
-	if c.phase == starting && s.flying+s.bytes > c.window()/2 { // it is the window that limits
-		c.grown += int((startGrowth - 1) * float64(s.bytes))
+	if s.rtt > 0 && c.trip.heard(s.rtt, now) {
+		c.stretch()
 	}
-	c.roundLost += s.lost
-	if s.rtt > 0 {
-		c.heard(s.rtt, now)
+	if c.phase == starting {
+		c.start(s)
 	}
-	if s.rate > 0 && (!s.limited || s.rate > c.rates.max()) {
-		c.rates.add(c.round, s.rate)
+	if c.lap.acked(s) {
+		c.round(s, now)
 	}
-	if newRound {
-		c.roundEnds = s.total
-		c.nextRound(s)
+	if c.phase == keeping {
+		c.correct(s, now)
 	}
 	c.move(s, now)
 }
 
-func (c *controller) heard(rtt, now time.Duration) {
-	if c.minRTT == 0 || rtt <= c.minRTT {
-		c.minRTT, c.minRTTAt = rtt, now
+// start lets the window grow, if it is the window that limits.
+func (c *controller) start(s sample) {
+	c.rate = max(c.rate, s.rate) // a round would be too long to wait
+	if c.trip.queue == 0 && s.flying+s.bytes > c.window()/2 {
+		c.grown += int((startGrowth - 1) * float64(s.bytes))
 	}
-	if c.rtts == 0 || rtt < c.rtt {
-		c.rtt = rtt
+}
+
+// stretch looks at the queue, or none, of the last part of a round trip.
+func (c *controller) stretch() {
+	queue := c.trip.queue
+	switch {
+	case queue == 0:
+		c.eased, c.busy = 0, mark{}
+		if c.phase == contesting {
+			c.phase = keeping // they have gone
+		}
+	case c.phase == starting && queue > c.trip.least*3/4:
+		c.phase = draining // whatever it is that grows, it is too much
 	}
-	c.rtts++
-	if c.rtts >= stretchMin && now-c.rttsAt >= max(c.minRTT/4, ackLump) {
-		c.queued = c.rtt > c.minRTT+max(queueMin, c.minRTT/8)
-		c.rtts, c.rttsAt = 0, now
-		if c.queued && c.phase == starting && c.rates.max() > 0 {
-			c.phase = draining
+}
+
+// round closes a round trip. Its rate is that of all of it: acknowledgements
+// come in lumps, and the largest rate between any two of them would be a tenth
+// too much (measured).
+func (c *controller) round(s sample, now time.Duration) {
+	l := c.lap.next(s, now)
+	if total := l.good + l.lost; total > 0 {
+		c.loss += (float64(l.lost)/float64(total) - c.loss) / 4
+	}
+	rate := 0.0
+	if now-l.from.at >= c.trip.least {
+		rate = l.from.rate(s.total, now)
+	}
+	switch c.phase {
+	case starting:
+		c.checkFull(l)
+	case keeping:
+		c.press(rate, l.slow)
+	case contesting:
+		if !l.slow || rate > c.rate {
+			c.rates.add(rate)
+			c.rate = c.rates.best()
 		}
 	}
 }
 
-// nextRound closes a round trip.
-func (c *controller) nextRound(s sample) {
-	c.round++
-	if total := c.roundGood + c.roundLost; total > 0 {
-		c.loss += (float64(c.roundLost)/float64(total) - c.loss) / 4
+// checkFull ends the start when the rate grows no more: at once if there is a
+// queue, otherwise after three rounds. A queue alone proves nothing: the
+// kernel's own start on the leg between volunteer and bridge makes one, too.
+func (c *controller) checkFull(l lap) {
+	if l.slow {
+		return
 	}
-	if c.phase == starting && !s.limited {
-		c.checkFull()
-	}
-	c.roundGood, c.roundLost = 0, 0
-}
-
-// checkFull ends the start when the rate grows no more.
-func (c *controller) checkFull() {
-	if rate := c.rates.max(); rate >= c.fullRate*1.25 {
-		c.fullRate, c.fullRounds = rate, 0
+	if c.rate >= c.fullRate*startMore {
+		c.fullRate, c.fullRounds = c.rate, 0
 	} else {
 		c.fullRounds++
 	}
-	total := c.roundGood + c.roundLost
-	if c.fullRounds >= 3 || total > firstWindow && float64(c.roundLost) > startLoss*float64(total) {
+	total := l.good + l.lost
+	dropped := total > firstWindow && float64(l.lost) > startLoss*float64(total)
+	if c.fullRounds >= 3 || c.fullRounds >= 1 && c.trip.queue > 0 || dropped {
 		c.phase = draining
 	}
 }
 
-// move goes from phase to phase.
-func (c *controller) move(s sample, now time.Duration) {
-	switch c.phase {
-	case draining:
-		if s.flying <= int(c.product()) {
-			c.cruise(now, 2)
+// press raises the rate to what has come through without making a queue.
+func (c *controller) press(rate float64, slow bool) {
+	switch {
+	case c.trip.queue > 0:
+		c.calm = 0
+		if c.eased++; c.eased > easeRounds {
+			c.contest()
 		}
-	case cruising:
-		c.turn(s, now)
-		if now-c.minRTTAt > rttWindow && !s.limited {
-			c.phase, c.dipEnds = dipping, now+max(dipTime, c.minRTT)
-			c.minRTT, c.rtts = 0, 0
-		}
-	case dipping:
-		if now >= c.dipEnds {
-			c.minRTTAt = now
-			c.cruise(now, 1)
-		}
-	}
-	if c.phase != dipping && now-c.minRTTAt > rttWindow && s.rtt > 0 && s.limited {
-		c.minRTT, c.minRTTAt = s.rtt, now // nothing of ours was in the way
+	case slow:
+	case rate > pressMore*c.rate:
+		c.rate = min(rate, 2*c.rate)
+		c.calm = min(c.calm+1, pressSteps)
+	default:
+		c.calm = 0
 	}
 }
 
-func (c *controller) cruise(now time.Duration, step int) {
-	c.phase, c.step, c.stepAt = cruising, step, now
+// correct lowers the rate to what the path has delivered while there was a
+// queue: that, and no more, is what it can do. The longer the time, the less
+// lumps of acknowledgements count.
+func (c *controller) correct(s sample, now time.Duration) {
+	switch {
+	case c.trip.queue == 0:
+	case c.busy.at == 0 || s.limited:
+		c.busy = mark{now, s.total}
+	case now-c.busy.at > busyTrips*c.trip.least:
+		c.rate = min(c.rate, c.busy.rate(s.total, now))
+	}
+}
+
+func (c *controller) contest() {
+	c.phase, c.step = contesting, 2
+	c.rates = rateFilter{}
+	c.rates.add(c.rate)
+	c.rates.add(c.rate)
+}
+
+// move goes from phase to phase, and from step to step.
+func (c *controller) move(s sample, now time.Duration) {
+	was, step := c.phase, c.step
+	switch c.phase {
+	case draining:
+		if s.flying <= int(c.product()+c.lump()) || now-c.since > busyTrips*c.trip.smooth {
+			c.phase, c.calm, c.eased, c.busy = keeping, 0, 0, mark{}
+		}
+	case keeping, contesting:
+		if c.phase == contesting {
+			c.turn(s, now)
+		}
+		c.refresh(s, now)
+	case dipping:
+		if now-c.since > max(dipTime, c.trip.least) {
+			c.phase, c.eased, c.busy = keeping, 0, mark{}
+		}
+	}
+	if c.phase != was || c.step != step {
+		c.since = now
+	}
 }
 
 // turn advances the cycle.
 func (c *controller) turn(s sample, now time.Duration) {
-	long := now-c.stepAt > c.minRTT
+	long := now-c.since > c.trip.least
 	switch c.step {
-	case 0: // probing: until it shows in the queue, or the path holds that much
-		long = long && (s.lost > 0 || s.flying >= int(probeGain*c.product()) || now-c.stepAt > 2*c.minRTT)
+	case 0: // probing: until the path holds that much
+		long = long && (s.lost > 0 || s.flying >= int(probeGain*c.product()) || now-c.since > 2*c.trip.least)
 	case 1: // draining
-		long = now-c.stepAt > c.minRTT || s.flying <= int(c.product())
+		long = long || s.flying <= int(c.product()+c.lump())
 	}
 	if long {
-		c.step, c.stepAt = (c.step+1)%cycleLen, now
+		c.step = (c.step + 1) % cycleSteps
+	}
+}
+
+// refresh sees to it that the least round trip is one of these days.
+func (c *controller) refresh(s sample, now time.Duration) {
+	switch {
+	case now-c.trip.leastAt <= rttWindow:
+	case s.limited && s.rtt > 0:
+		c.trip.reset(s.rtt, now) // nothing of ours was in the way
+	case !s.limited:
+		c.phase = dipping
+		c.trip.reset(0, now)
 	}
 }
 
 // product is what the path holds without a queue, in bytes.
-func (c *controller) product() float64 { return c.rates.max() * c.minRTT.Seconds() }
+func (c *controller) product() float64 { return c.rate * c.trip.least.Seconds() }
 
-// gain is by how much the pace differs from the rate.
-func (c *controller) gain() float64 {
-	switch {
-	case c.phase == draining:
-		return 1 / startGrowth
-	case c.phase == cruising && c.step == 0:
-		return probeGain
-	case c.phase == cruising && c.step == 1:
-		return drainGain
-	}
-	return 1
-}
+// lump is how many bytes one lump of acknowledgements stands for.
+func (c *controller) lump() float64 { return c.rate * ackLump.Seconds() }
 
 // window is how many bytes may be under way.
 func (c *controller) window() int {
 	p := c.product()
-	lump := c.rates.max() * ackLump.Seconds()
 	switch c.phase {
 	case starting:
-		return firstWindow + min(c.grown, int(startGain*p+lump))
+		return firstWindow + min(c.grown, int(startGain*p+c.lump()))
 	case dipping:
 		return max(leastWindow, int(p/2))
 	}
-	return max(leastWindow, int(windowGain*p+lump))
+	return max(leastWindow, int(windowGain*p+c.lump()))
 }
 
 // pace is how many bytes per second leave.
 func (c *controller) pace() float64 {
 	if c.phase == starting {
 		rtt := firstRTT
-		if c.minRTT > 0 {
-			rtt = max(c.minRTT, time.Millisecond)
+		if c.trip.least > 0 {
+			rtt = max(c.trip.least, time.Millisecond)
 		}
 		return startPace * float64(c.window()) / rtt.Seconds()
 	}
-	pace := c.rates.max() * c.gain()
-	if c.phase == cruising && !c.queued {
+	pace := max(c.rate*c.gain(), leastPace)
+	if c.phase == keeping && c.trip.queue == 0 {
 		pace /= 1 - min(c.loss, lossMost)
 	}
 	return pace
 }
 
-// maxFilter keeps the largest rate of the last rateRounds rounds, in the manner
-// of Kathleen Nichols: the best, and the best two of what came later.
-type maxFilter struct{ best [3]entry }
+// leastPace keeps a path going whose rate was measured as nothing: one packet
+// per firstRTT.
+const leastPace = maxPacket / 0.15
 
-type entry struct {
-	round int64
-	rate  float64
-}
-
-func (m *maxFilter) max() float64 { return m.best[0].rate }
-
-func (m *maxFilter) add(round int64, rate float64) {
-	e := entry{round, rate}
-	b := &m.best
-	if rate >= b[0].rate || round-b[2].round > rateRounds {
-		*b = [3]entry{e, e, e}
-		return
+// gain is by how much the pace differs from the rate.
+func (c *controller) gain() float64 {
+	switch {
+	case c.phase == draining:
+		return 1 / startGrowth
+	case c.phase == keeping && c.trip.queue > 0:
+		return max(easeLeast, 1-c.trip.queue.Seconds()/c.trip.least.Seconds()/2)
+	case c.phase == keeping:
+		return 1 + pressStep*float64(int(1)<<c.calm)
+	case c.phase == contesting && c.step == 0:
+		return probeGain
+	case c.phase == contesting && c.step == 1:
+		return drainGain
 	}
-	if rate >= b[1].rate {
-		b[1], b[2] = e, e
-	} else if rate >= b[2].rate {
-		b[2] = e
-	}
-	switch age := round - b[0].round; {
-	case age > rateRounds:
-		b[0], b[1], b[2] = b[1], b[2], e
-		if round-b[0].round > rateRounds {
-			b[0], b[1] = b[1], b[2]
-		}
-	case b[1].round == b[0].round && age > rateRounds/4:
-		b[1], b[2] = e, e
-	case b[2].round == b[1].round && age > rateRounds/2:
-		b[2] = e
-	}
+	return 1
 }

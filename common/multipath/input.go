@@ -58,6 +58,7 @@ func (c *Conn) peerLocked(h header, now time.Duration) {
 		return // of the past, or nothing that we have sent
 	}
 	c.snd.peerWindow = uint32(h.wnd)
+	c.filledLocked(h.una, now)
 	for ; c.snd.una != h.una; c.snd.una++ {
 		seg := c.snd.at(c.snd.una)
 		if seg.state != arrived {
@@ -68,6 +69,21 @@ func (c *Conn) peerLocked(h header, now time.Duration) {
 	if c.snd.empty() {
 		c.snd.shrink()
 		c.drained.Broadcast()
+	}
+}
+
+// filledLocked measures the round trip of a segment that was missing while
+// others had arrived: una moves on when it comes. Acknowledgements by themselves
+// tell of those that came early, and so of the faster paths only.
+func (c *Conn) filledLocked(una uint32, now time.Duration) {
+	first := c.snd.una
+	if una-first < 2 {
+		return
+	}
+	seg, next := c.snd.at(first), c.snd.at(first+1)
+	if seg.state == flying && seg.sends == 1 && next.state == arrived {
+		seg.path.fl.rtt = now - seg.at
+		seg.path.fl.measure(now - seg.at)
 	}
 }
 

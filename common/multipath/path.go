@@ -107,7 +107,7 @@ func (p *Path) infoLocked(now time.Duration) PathInfo {
 func (p *Path) briefLocked(now time.Duration) PathInfo {
 	return PathInfo{
 		RTT:      p.fl.srtt,
-		Rate:     p.ctl.rates.max(),
+		Rate:     p.ctl.rate,
 		Window:   p.windowLocked(),
 		InFlight: p.fl.bytes,
 		Wait:     max(0, p.paceAt-now),

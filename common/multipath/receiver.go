@@ -17,13 +17,21 @@ type receiver struct {
 	ready fifo[inSegment]
 	bytes int // buffers held, by what they can hold
 
-	limit int // bound on bytes
-	acks  []ack
+	limit  int // bound on bytes
+	acks   []ack
+	told   []ack // those of early segments that were sent last
+	repeat int   // how many more times those are sent again
 }
 
-// window is how many more segments there is room for.
+// repeats is for how many turns after a duplicate acknowledgements go twice.
+// The other end resends what it does not hear of; one in 64 turns without a
+// duplicate is little to pay for the next of them.
+const repeats = 64
+
+// window is how many segments from next on there is room for. Those that came
+// early have their place in it.
 func (r *receiver) window() uint16 {
-	return uint16(min(max(0, (r.limit-r.bytes)/maxPacket), 1<<16-1))
+	return uint16(min(max(0, r.limit/maxPacket-r.ready.count), 1<<16-1))
 }
 
 // reach is how far ahead of next a segment may be.
@@ -36,6 +44,7 @@ func (r *receiver) take(h header, pkt *packet, data []byte) (fresh, kept bool) {
 	ahead := h.sn - r.next
 	if int32(ahead) < 0 {
 		r.acks = append(r.acks, ack{h.sn, h.ts}) // has come before
+		r.repeat = repeats
 		return false, false
 	}
 	if ahead >= reach || r.bytes+maxPacket > r.limit {
@@ -73,6 +82,7 @@ func (r *receiver) keep(sn uint32, seg inSegment) (fresh, kept bool) {
 	}
 	slot := r.slot(sn)
 	if slot.pkt != nil {
+		r.repeat = repeats
 		return false, false
 	}
 	*slot = seg
@@ -111,14 +121,31 @@ func (r *receiver) read(b []byte) (n int) {
 
 // owed returns the acknowledgements to be sent. Those before next say nothing
 // that una does not; the latest one goes out all the same, because the other end
-// measures the round trip by it.
+// measures the round trip by it. Where acknowledgements get lost, those that una
+// does not stand for go twice.
 func (r *receiver) owed() []ack {
-	kept := r.acks[:0]
-	for i, a := range r.acks {
-		if i == len(r.acks)-1 || !after(r.next, a.sn) {
-			kept = append(kept, a)
+	early := r.acks[:0]
+	last := r.acks[len(r.acks)-1]
+	for _, a := range r.acks {
+		if !after(r.next, a.sn) {
+			early = append(early, a)
 		}
 	}
-	r.acks = kept
-	return kept
+	fresh := len(early)
+	if r.repeat > 0 {
+		r.repeat--
+		for _, a := range r.told {
+			if !after(r.next, a.sn) {
+				early = append(early, a)
+			}
+		}
+		r.told = append(r.told[:0], early[:fresh]...)
+	} else {
+		r.told = r.told[:0]
+	}
+	if fresh == 0 || early[fresh-1] != last {
+		early = append(early, last)
+	}
+	r.acks = early
+	return early
 }
