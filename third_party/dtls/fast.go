@@ -5,6 +5,7 @@ package dtls
 
 import (
 	"context"
+	"encoding/binary"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -108,7 +109,7 @@ func (c *Conn) readFast(ctx context.Context, datagram []byte) bool {
 	header := recordlayer.Header{}
 	if gcm == nil || header.Unmarshal(datagram) != nil ||
 		header.ContentType != protocol.ContentTypeApplicationData ||
-		len(datagram) != recordlayer.FixedHeaderSize+int(header.ContentLen) {
+		int(binary.BigEndian.Uint16(datagram[recordlayer.FixedHeaderSize-2:])) != len(datagram)-recordlayer.FixedHeaderSize {
 		return false
 	}
 	epoch := int(header.Epoch)
