@@ -53,12 +53,13 @@ var mayImport = map[[2]string]bool{
 	{"common/carrier/carriertest", "common/carrier"}:     true,
 	{"common/carrier/carriertest", "common/simnet/line"}: true,
 
-	{"demo", "test/stage"}:          true,
-	{"test/system", "test/stage"}:   true,
-	{"test/interop", "test/stage"}:  true,
-	{"test/netem", "test/stage"}:    true,
-	{"test/interop", "test/netlab"}: true,
-	{"test/netem", "test/netlab"}:   true,
+	{"demo", "test/stage"}:                  true,
+	{"test/system", "test/stage"}:           true,
+	{"test/interop", "test/stage"}:          true,
+	{"test/system/simulated", "test/stage"}: true,
+	{"test/netem", "test/stage"}:            true,
+	{"test/interop", "test/netlab"}:         true,
+	{"test/netem", "test/netlab"}:           true,
 }
 
 // testMayImport lists packages made for tests: the tests of any package may import them, whatever its floor.

@@ -86,7 +86,7 @@ func atMost(t *testing.T, what string, got, want float64) {
 // their segments twice.
 func TestPathsAddUp(t *testing.T) {
 	for name, kind := range map[string]hop{"lossy": lossy, "ordered": ordered} {
-		for _, n := range []int{1, 2, 4} {
+		for _, n := range few(1, 4, 2) {
 			t.Run(fmt.Sprintf("%d %s", n, name), func(t *testing.T) {
 				simulate(t, ordinary(n), func(s *simulation) {
 					s.ordinaryVolunteers(n, kind)
@@ -144,12 +144,13 @@ func TestVolunteerGone(t *testing.T) {
 		max  int
 		most time.Duration // longest stall
 	}{
-		{"killed, max 1", (*volunteer).kill, 1, 4 * time.Second},
+		// With max 1 the stall is that until the next volunteer's poll, too.
+		{"killed, max 1", (*volunteer).kill, 1, 8 * time.Second},         // to reach: 4 s
 		{"killed, max 2", (*volunteer).kill, 2, 1200 * time.Millisecond}, // to reach: 500 ms
 		{"silent, max 1", (*volunteer).silence, 1, 8 * time.Second},      // to reach: 4 s
 		{"silent, max 2", (*volunteer).silence, 2, 2 * time.Second},      // to reach: 1 s
 	} {
-		for i, phase := range []time.Duration{0, 90 * time.Millisecond, 700 * time.Millisecond, 1510 * time.Millisecond} {
+		for i, phase := range few(0, 700*time.Millisecond, 90*time.Millisecond, 1510*time.Millisecond) {
 			t.Run(fmt.Sprintf("%s, after %v", c.name, phase), func(t *testing.T) {
 				simulate(t, ordinary(c.max), func(s *simulation) {
 					s.ordinaryVolunteers(3, hop(i%2))

@@ -23,6 +23,7 @@ import (
 	"flurry/common/simnet/line"
 	"flurry/proxy/snowproxy"
 	"flurry/server/snowserver"
+	"flurry/test/stage"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -55,6 +56,8 @@ type options struct {
 	client simnet.Access
 	server simnet.Access
 	max    int // paths of the client; 0 is 1
+
+	webRTC bool // the client has a NAT and WebRTC; else carriers are in memory
 }
 
 const httpPort = 80
@@ -66,16 +69,27 @@ func simulate(t *testing.T, o options, f func(s *simulation)) {
 		s := &simulation{t: t, options: o, world: simnet.New(), metrics: prometheus.NewRegistry(), meeting: newMeeting()}
 		s.ctx, s.cancel = context.WithCancel(t.Context())
 		s.client, s.server, s.broker = s.world.Host(o.client), s.world.Host(o.server), s.world.Host(simnet.Access{})
+		stopSTUN := func() {}
+		if o.webRTC {
+			s.client = s.world.Home(simnet.PortRestricted, o.client).Host(simnet.Access{})
+			var err error
+			stopSTUN, err = s.broker.ServeSTUN(stunPort)
+			s.must(err)
+		}
 		stopServer := s.startServer()
 		stopBroker := s.startBroker()
 		stopClient := s.startClient()
 		f(s)
+		if o.webRTC {
+			s.client.Silence(true)
+		}
 		stopClient()
 		for _, v := range s.volunteers {
 			v.vanish()
 		}
 		stopServer()
 		stopBroker()
+		stopSTUN()
 		s.cancel()
 		s.tasks.Wait()
 	})
@@ -143,8 +157,12 @@ func (s *simulation) brokerURL() string { return fmt.Sprintf("http://%v/", s.bro
 func (s *simulation) startClient() (stop func()) {
 	way, err := rendezvous.NewHTTP(rendezvous.HTTPConfig{BrokerURL: s.brokerURL(), DialContext: s.client.DialContext})
 	s.must(err)
+	dialer := s.meeting.dialer(s.client)
+	if s.options.webRTC {
+		dialer = rtcDialer{s.endpoint(s.client, false)}
+	}
 	s.transport, err = snowclient.New(snowclient.Config{
-		Rendezvous: way, Dialer: s.meeting.dialer(s.client), Max: s.options.max, Registerer: s.metrics,
+		Rendezvous: way, Dialer: dialer, Max: s.options.max, Registerer: s.metrics,
 		Logger: s.logger("client"),
 	})
 	s.must(err)
@@ -165,7 +183,7 @@ func (s *simulation) dial() net.Conn {
 // A volunteer is a proxy on a host of its own.
 type volunteer struct {
 	host   *simnet.Host
-	carry  *answerer
+	carry  *answerer // nil: WebRTC
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -179,13 +197,22 @@ func (s *simulation) volunteer(host *simnet.Host, k hop) *volunteer {
 // odd is volunteer with something done to the proxy's end of each carrier.
 func (s *simulation) odd(host *simnet.Host, k hop, wrap func(carrier.Conn) carrier.Conn) *volunteer {
 	s.t.Helper()
+	carry := &answerer{meeting: s.meeting, host: host, hop: k, wrap: wrap}
+	v := s.start(host, carry)
+	v.carry = carry
+	return v
+}
+
+// start starts a proxy on host that makes its carriers with a.
+func (s *simulation) start(host *simnet.Host, a snowproxy.Answerer) *volunteer {
+	s.t.Helper()
 	web := &http.Transport{DialContext: host.DialContext}
-	v := &volunteer{host: host, carry: &answerer{meeting: s.meeting, host: host, hop: k, wrap: wrap}, done: make(chan struct{})}
+	v := &volunteer{host: host, done: make(chan struct{})}
 	p, err := snowproxy.New(snowproxy.Config{
 		BrokerURL: s.brokerURL(), RelayURL: fmt.Sprintf("ws://%v/", s.server.Addr()), ForceUnrestricted: true,
 		STUNServers: []string{}, RelayPattern: "$", AllowNonTLSRelay: true, AllowPrivateRelays: true,
 		PollInterval: snowproxy.MinPollInterval, HTTP: web,
-		Upstream: webSocket{host}, Answerer: v.carry,
+		Upstream: webSocket{host}, Answerer: a,
 		Logger: s.logger(fmt.Sprint(host)),
 	})
 	s.must(err)
@@ -219,6 +246,15 @@ func both(s line.Shape) simnet.Access {
 	down := s
 	down.Seed++
 	return simnet.Access{Up: s, Down: down}
+}
+
+// few leaves out some of the cases of a test under the race detector, with which
+// everything takes ten times as long.
+func few[T any](cases ...T) []T {
+	if stage.RaceEnabled {
+		return cases[:(len(cases)+1)/2]
+	}
+	return cases
 }
 
 // megabits is a rate.

@@ -66,9 +66,11 @@ func TestBurstsThenDownload(t *testing.T) {
 	})
 }
 
+type lossCase struct{ loss, least float64 }
+
 // Random loss costs what it takes away and little more.
 func TestLoss(t *testing.T) {
-	for _, c := range []struct{ loss, least float64 }{{0.01, 0.75e6}, {0.03, 0.7e6}, {0.1, 0.55e6}} {
+	for _, c := range few(lossCase{0.01, 0.75e6}, lossCase{0.1, 0.55e6}, lossCase{0.03, 0.7e6}) {
 		t.Run(fmt.Sprint(c.loss), func(t *testing.T) {
 			o := ordinary(1)
 			o.client = both(line.Shape{Rate: megabits(100), Delay: 20 * time.Millisecond, Loss: c.loss, Seed: 1})
