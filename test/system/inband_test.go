@@ -96,6 +96,25 @@ func TestSystemInBandAsksTheFrontOnce(t *testing.T) {
 	leaks.check(t, ctx)
 }
 
+// When one of two volunteers dies, the other carries the request for a third.
+func TestSystemInBandOneOfTwoKilled(t *testing.T) {
+	s := newInBandStage(t, stage.Options{Proxies: 4, Max: 2}, true)
+	s.bridge.open(t, s.Stage)
+	ctx := testContext(t)
+	conn, back := echo(t, ctx, s.Stage)
+	if err := exchange(t, conn, back, "hello"); err != nil {
+		t.Fatal(err)
+	}
+	s.expectAsked(t, 1, 1)
+	get(t, ctx, s.Client(), 1, 2_000_000)
+	busiest(t, s.Stage, map[*stage.Proxy]int64{}).Kill()
+	if err := exchange(t, conn, back, "after one has died"); err != nil {
+		t.Fatal(err)
+	}
+	get(t, ctx, s.Client(), 2, 2_000_000)
+	s.expectAsked(t, 1, 2)
+}
+
 // When the only volunteer dies, what is asked through it gets no answer, and the front is asked soon enough.
 func TestSystemInBandVolunteerKilled(t *testing.T) {
 	s := newInBandStage(t, stage.Options{Proxies: 1}, true)
