@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +58,7 @@ func over(t testing.TB, kind Kind, up line.Shape, roundTrip, warm, length time.D
 		for b.Send(ctx, msg) == nil {
 		}
 	}()
-	got := 0
+	var received atomic.Int64
 	go func() {
 		defer close(receiver)
 		buf := make([]byte, maxMessage)
@@ -66,18 +67,19 @@ func over(t testing.TB, kind Kind, up line.Shape, roundTrip, warm, length time.D
 			if err != nil {
 				return
 			}
-			got += n
+			received.Add(int64(n))
 		}
 	}()
 	time.Sleep(warm)
-	begin, packets := got, volunteer.Up().Stats().Arrived
+	begin, packets := received.Load(), volunteer.Up().Stats().Arrived
 	var f flow
 	for range int(length / time.Second) {
 		time.Sleep(time.Second)
 		f.most = max(f.most, b.Queued())
 	}
-	f.rate = float64(got-begin) / length.Seconds()
-	f.wire = int(float64(volunteer.Up().Stats().Arrived-packets) * 1142 / float64(got-begin+1))
+	got := received.Load() - begin
+	f.rate = float64(got) / length.Seconds()
+	f.wire = int(float64(volunteer.Up().Stats().Arrived-packets) * 1142 / float64(got+1))
 	f.queue = volunteer.Up().Stats().Longest
 	stop()
 	<-sender
