@@ -14,7 +14,7 @@ import "time"
 //	keeping    press a little while there is no queue, harder the longer that
 //	           brings more; ease while there is one
 //	contesting somebody else keeps the queue full, and easing would only feed
-//	           them: hold our own, by BBR's cycle of probing and draining
+//	           them: hold our own, as the neighbours' TCP does
 //	dipping    half empty the path to see its least round trip again
 type controller struct {
 	phase phase
@@ -23,16 +23,20 @@ type controller struct {
 	trip  trips
 	lap   lap
 
+	flying int // bytes under way
+
 	grown      int     // starting: growth of the window
 	fullRate   float64 // starting: what the rate must beat to go on
 	fullRounds int     // starting: rounds in which it did not
 
 	calm  int           // keeping: rounds in a row that brought more
-	eased int           // keeping: rounds in a row with a queue
+	eased int           // keeping: rounds in a row in which the queue did not shrink
+	stood time.Duration // keeping: the queue of the last round
 	busy  mark          // keeping: when the queue began
-	rates rateFilter    // contesting
-	step  int           // contesting: of the cycle
-	since time.Duration // when the phase, or the step, began
+	held  int           // bytes under way before the queue was eased
+	rival contest       // contesting
+	wary  bool          // there was a contest a moment ago
+	since time.Duration // when the phase began
 }
 
 type phase uint8
@@ -88,19 +92,17 @@ const (
 	pressSteps = 4
 	pressMore  = 1.01 // what counts as more
 
-	// easeLeast bounds how much slower a path with a queue is filled, easeRounds
-	// for how long. A queue that stays after that is somebody else's.
+	// easeLeast bounds how much slower a path with a queue is filled. A queue
+	// that does not shrink by easeShrink in easeRounds rounds of that, or fewer
+	// if there has just been a contest, is somebody else's.
 	easeLeast  = 0.7
-	easeRounds = 5
+	easeShrink = 0.9
+	easeRounds = 3
+	easeWary   = 1
 
 	// busyTrips is for how many round trips there must be a queue for the rate
 	// to be corrected by what comes through.
 	busyTrips = 2
-
-	// BBR's cycle (draft section 4.3.3).
-	probeGain  = 1.25
-	drainGain  = 0.75
-	cycleSteps = 8
 
 	// rttWindow is for how long a least round trip counts, dipTime how long it
 	// takes to see it again (draft section 4.3.4).
@@ -125,6 +127,7 @@ func (m mark) rate(total int64, now time.Duration) float64 {
 
 // acked takes in what the acknowledgements of one packet tell.
 func (c *controller) acked(s sample, now time.Duration) {
+	c.flying = s.flying
 	if s.rtt > 0 && c.trip.heard(s.rtt, now) {
 		c.stretch()
 	}
@@ -153,12 +156,9 @@ func (c *controller) stretch() {
 	queue := c.trip.queue
 	switch {
 	case queue == 0:
-		c.eased, c.busy = 0, mark{}
-		if c.phase == contesting {
-			c.phase = keeping // they have gone
-		}
+		c.eased, c.busy, c.stood, c.held = 0, mark{}, 0, 0
 	case c.phase == starting && queue > c.trip.least*3/4:
-		c.phase = draining // whatever it is that grows, it is too much
+		c.full() // whatever it is that grows, it is too much
 	}
 }
 
@@ -178,11 +178,10 @@ func (c *controller) round(s sample, now time.Duration) {
 	case starting:
 		c.checkFull(l)
 	case keeping:
-		c.press(rate, l.slow)
+		c.press(rate, l.slow, now)
 	case contesting:
-		if !l.slow || rate > c.rate {
-			c.rates.add(rate)
-			c.rate = c.rates.best()
+		if rate > 0 && !l.slow {
+			c.rate = rate
 		}
 	}
 }
@@ -202,18 +201,23 @@ func (c *controller) checkFull(l lap) {
 	total := l.good + l.lost
 	dropped := total > firstWindow && float64(l.lost) > startLoss*float64(total)
 	if c.fullRounds >= 3 || c.fullRounds >= 1 && c.trip.queue > 0 || dropped {
-		c.phase = draining
+		c.full()
 	}
 }
 
+// full ends the start. Should the queue turn out to be a neighbour's, our part
+// of it is what TCP would keep of its start.
+func (c *controller) full() {
+	c.phase = draining
+	c.held = int(cubicBeta * float64(c.flying))
+}
+
 // press raises the rate to what has come through without making a queue.
-func (c *controller) press(rate float64, slow bool) {
+func (c *controller) press(rate float64, slow bool, now time.Duration) {
 	switch {
 	case c.trip.queue > 0:
 		c.calm = 0
-		if c.eased++; c.eased > easeRounds {
-			c.contest()
-		}
+		c.ease(now)
 	case slow:
 	case rate > pressMore*c.rate:
 		c.rate = min(rate, 2*c.rate)
@@ -223,61 +227,73 @@ func (c *controller) press(rate float64, slow bool) {
 	}
 }
 
+// ease looks whether the queue shrinks. If it does not, somebody keeps it up.
+func (c *controller) ease(now time.Duration) {
+	if float64(c.trip.queue) > easeShrink*float64(c.stood) && c.stood > 0 {
+		c.eased++
+	}
+	c.stood = c.trip.queue
+	limit := easeRounds
+	if c.wary {
+		limit = easeWary
+	}
+	if c.eased >= limit {
+		c.phase = contesting
+		if !c.wary {
+			c.rival = newContest(c.held, now)
+		}
+	}
+}
+
 // correct lowers the rate to what the path has delivered while there was a
 // queue: that, and no more, is what it can do. The longer the time, the less
 // lumps of acknowledgements count.
 func (c *controller) correct(s sample, now time.Duration) {
 	switch {
 	case c.trip.queue == 0:
-	case c.busy.at == 0 || s.limited:
+	case c.busy.at == 0:
+		c.held = max(c.held, s.flying)
+		c.busy = mark{now, s.total}
+	case s.limited:
 		c.busy = mark{now, s.total}
 	case now-c.busy.at > busyTrips*c.trip.least:
 		c.rate = min(c.rate, c.busy.rate(s.total, now))
 	}
 }
 
-func (c *controller) contest() {
-	c.phase, c.step = contesting, 2
-	c.rates = rateFilter{}
-	c.rates.add(c.rate)
-	c.rates.add(c.rate)
-}
-
-// move goes from phase to phase, and from step to step.
+// move goes from phase to phase.
 func (c *controller) move(s sample, now time.Duration) {
-	was, step := c.phase, c.step
+	was := c.phase
 	switch c.phase {
 	case draining:
 		if s.flying <= int(c.product()+c.lump()) || now-c.since > busyTrips*c.trip.smooth {
-			c.phase, c.calm, c.eased, c.busy = keeping, 0, 0, mark{}
+			c.keep()
 		}
-	case keeping, contesting:
-		if c.phase == contesting {
-			c.turn(s, now)
+	case keeping:
+		if c.wary && c.trip.queue == 0 && now-c.since > contestFor {
+			c.wary = false
 		}
-		c.refresh(s, now)
+		if !c.wary {
+			c.refresh(s, now)
+		}
+	case contesting:
+		c.rival.acked(s, c.trip.queue, now)
+		if c.trip.queue == 0 || now-c.since > contestFor {
+			c.keep()
+			c.wary = true
+		}
 	case dipping:
 		if now-c.since > max(dipTime, c.trip.least) {
-			c.phase, c.eased, c.busy = keeping, 0, mark{}
+			c.keep()
 		}
 	}
-	if c.phase != was || c.step != step {
+	if c.phase != was {
 		c.since = now
 	}
 }
 
-// turn advances the cycle.
-func (c *controller) turn(s sample, now time.Duration) {
-	long := now-c.since > c.trip.least
-	switch c.step {
-	case 0: // probing: until the path holds that much
-		long = long && (s.lost > 0 || s.flying >= int(probeGain*c.product()) || now-c.since > 2*c.trip.least)
-	case 1: // draining
-		long = long || s.flying <= int(c.product()+c.lump())
-	}
-	if long {
-		c.step = (c.step + 1) % cycleSteps
-	}
+func (c *controller) keep() {
+	c.phase, c.calm, c.eased, c.stood, c.busy = keeping, 0, 0, 0, mark{}
 }
 
 // refresh sees to it that the least round trip is one of these days.
@@ -306,6 +322,8 @@ func (c *controller) window() int {
 		return firstWindow + min(c.grown, int(startGain*p+c.lump()))
 	case dipping:
 		return max(leastWindow, int(p/2))
+	case contesting:
+		return c.rival.bytes()
 	}
 	return max(leastWindow, int(windowGain*p+c.lump()))
 }
@@ -318,6 +336,9 @@ func (c *controller) pace() float64 {
 			rtt = max(c.trip.least, time.Millisecond)
 		}
 		return startPace * float64(c.window()) / rtt.Seconds()
+	}
+	if c.phase == contesting {
+		return contestPace * float64(c.window()) / max(c.rival.smooth, time.Millisecond).Seconds()
 	}
 	pace := max(c.rate*c.gain(), leastPace)
 	if c.phase == keeping && c.trip.queue == 0 {
@@ -339,10 +360,6 @@ func (c *controller) gain() float64 {
 		return max(easeLeast, 1-c.trip.queue.Seconds()/c.trip.least.Seconds()/2)
 	case c.phase == keeping:
 		return 1 + pressStep*float64(int(1)<<c.calm)
-	case c.phase == contesting && c.step == 0:
-		return probeGain
-	case c.phase == contesting && c.step == 1:
-		return drainGain
 	}
 	return 1
 }

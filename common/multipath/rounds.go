@@ -12,9 +12,6 @@ const (
 	// acknowledgements tells no more than one.
 	stretchMin  = 4
 	stretchTime = ackLump
-
-	// rateRounds is for how many round trips a delivery rate counts.
-	rateRounds = 10
 )
 
 // trips is what is known of a path's round trips.
@@ -76,31 +73,4 @@ func (l *lap) next(s sample, now time.Duration) lap {
 	old := *l
 	*l = lap{from: mark{now, s.total}}
 	return old
-}
-
-// rateFilter keeps the rates of the last rateRounds rounds.
-type rateFilter struct {
-	last [rateRounds]float64
-	next int
-}
-
-func (f *rateFilter) add(rate float64) {
-	f.last[f.next] = rate
-	f.next = (f.next + 1) % rateRounds
-}
-
-// best is the second largest rate. The largest may owe itself to
-// acknowledgements that a busy machine held back until the round began: on a
-// phone or a small volunteer that was up to a third too much (measured).
-func (f *rateFilter) best() float64 {
-	first, second := 0.0, 0.0
-	for _, r := range f.last {
-		switch {
-		case r > first:
-			first, second = r, first
-		case r > second:
-			second = r
-		}
-	}
-	return second
 }
