@@ -37,7 +37,8 @@ type poolConfig struct {
 // A pool keeps a session's paths alive: it dials while fewer than max are
 // healthy, asks for a replacement as soon as a path looks bad, and retires it
 // when the replacement has proved itself or the silence has lasted too long.
-// There are never more than max+1 paths, counting those being dialled.
+// There are never more than max paths that are in order, counting those being
+// dialled, and when a new one comes at most one that is not stays beside them.
 //
 // One goroutine, in Run, owns all state. What makes a path look bad is in
 // health.go, when to try again in backoff.go.
@@ -165,7 +166,7 @@ func (p *pool) fill(ctx context.Context) time.Duration {
 			healthy++
 		}
 	}
-	n := min(p.max-healthy, p.max+1-len(p.members)) - p.dialing
+	n := p.max - healthy - p.dialing
 	if n <= 0 {
 		return 0
 	}
@@ -195,6 +196,7 @@ func (p *pool) dialed(ctx context.Context, r dialResult) {
 	case r.err == nil:
 		p.everUp.Store(true)
 		m := newMember(r.path, time.Now(), p.totalIn)
+		p.crowd()
 		p.members = append(p.members, m)
 		p.count(1)
 		p.tasks.Go(func() {
@@ -209,6 +211,23 @@ func (p *pool) dialed(ctx context.Context, r dialResult) {
 		// That says nothing about proxies.
 	default:
 		p.backoff.failed(time.Now(), r.started, p.jitter)
+	}
+}
+
+// crowd makes room for a path: of those that look bad only the one heard last
+// may come back.
+func (p *pool) crowd() {
+	for len(p.members) > p.max {
+		var worst *member
+		for _, m := range p.members {
+			if m.suspect && (worst == nil || m.lastHeard.Before(worst.lastHeard)) {
+				worst = m
+			}
+		}
+		if worst == nil {
+			return
+		}
+		p.drop(worst, ErrStale)
 	}
 }
 
