@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// suspectStrikes is how many time-outs in a row, each twice as long as the
-	// last, make a path one that needs replacing.
+	// suspectStrikes is how many time-outs in a row make a path one that needs
+	// replacing. From then on each is twice as long as the last.
 	suspectStrikes = 2
 
 	// strikesMax bounds the doubling: a path that was slow for a minute is
@@ -50,7 +50,7 @@ func (l *liveness) answered() {
 
 // backoff is how long to wait for the next answer.
 func (l *liveness) backoff(d time.Duration) time.Duration {
-	return d << min(l.strikes, strikesMax)
+	return d << min(max(0, l.strikes+1-suspectStrikes), strikesMax)
 }
 
 // dueLocked is when the path's next time-out is.
