@@ -39,7 +39,8 @@ const reach = 1 << 14
 
 // take takes in one data segment; pkt holds data and becomes the receiver's if
 // it is kept. fresh says that the segment was new, kept that pkt was.
-// A segment for which there is no room is not acknowledged.
+// A segment for which there is no room is not acknowledged. Early ones leave
+// room for the one that they wait for.
 func (r *receiver) take(h header, pkt *packet, data []byte) (fresh, kept bool) {
 	ahead := h.sn - r.next
 	if int32(ahead) < 0 {
@@ -47,7 +48,11 @@ func (r *receiver) take(h header, pkt *packet, data []byte) (fresh, kept bool) {
 		r.repeat = repeats
 		return false, false
 	}
-	if ahead >= reach || r.bytes+maxPacket > r.limit {
+	need := maxPacket
+	if ahead > 0 {
+		need = 2 * maxPacket
+	}
+	if ahead >= reach || r.bytes+need > r.limit {
 		return true, false
 	}
 	r.acks = append(r.acks, ack{h.sn, h.ts})
