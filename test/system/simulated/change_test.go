@@ -15,7 +15,6 @@ func TestEveryVolunteerChangesEveryFiveSeconds(t *testing.T) {
 		life  = 5 * time.Second
 		count = 4
 	)
-	t.Skip("takes 50 minutes in place of 4: the client's pool holds on to three dead paths for 20 s each before it dials again")
 	o := ordinary(2)
 	o.client = access(megabits(14), 20*time.Millisecond, 1) // 200 MB take 114 s at least
 	simulate(t, o, func(s *simulation) {
@@ -43,7 +42,10 @@ func TestEveryVolunteerChangesEveryFiveSeconds(t *testing.T) {
 				s.atLeast("volunteers that have gone", float64(changes), 90)
 				down := s.listener.Stats()
 				s.t.Logf("server %+v, client %v", down, s.segments())
-				s.atMost("sent again", float64(down.Resent)/float64(down.Sent), 0.15)
+				// Each death takes a window with it, and what it held has to go
+				// again. What had not been lost must not.
+				s.atMost("sent again", float64(down.Resent)/float64(down.Sent), 0.35)
+				s.atMost("sent again in vain", float64(down.Spurious)/float64(down.Sent), 0.01)
 				return
 			case <-time.After(life / count):
 				now[0].kill()
