@@ -140,6 +140,20 @@ func (c *Conn) headerLocked(cmd byte) header {
 	return header{conv: c.conv, cmd: cmd, wnd: c.rcv.window(), una: c.rcv.next}
 }
 
+// urgentMost is how many packets may wait that are to leave before all others:
+// the acknowledgements of a second on a fast path. A peer that asks without end
+// and reads nothing gets no more of our memory.
+const urgentMost = 256
+
+// hurryLocked sends a packet past all that waits. If there are too many of
+// those, the oldest goes: what it tells, a later one tells better.
+func (p *Path) hurryLocked(pkt *packet) {
+	if p.urgent.count >= urgentMost {
+		p.urgent.pop().free()
+	}
+	p.urgent.push(pkt)
+}
+
 // urgeLocked sends a segment without data past all that waits.
 func (c *Conn) urgeLocked(p *Path, cmd byte) {
 	if !c.started {
@@ -147,7 +161,7 @@ func (c *Conn) urgeLocked(p *Path, cmd byte) {
 	}
 	pkt := newPacket()
 	pkt.n = len(appendSegment(pkt.data[:0], c.headerLocked(cmd), nil))
-	p.urgent.push(pkt)
+	p.hurryLocked(pkt)
 	p.sentAt = c.now()
 	p.wakeUp()
 }
@@ -161,7 +175,7 @@ func (c *Conn) acknowledgeLocked() {
 	var pkt *packet
 	for _, a := range c.rcv.owed() {
 		if pkt != nil && pkt.n+headerLen > p.fit {
-			p.urgent.push(pkt)
+			p.hurryLocked(pkt)
 			pkt = nil
 		}
 		if pkt == nil {
@@ -171,7 +185,7 @@ func (c *Conn) acknowledgeLocked() {
 		h.sn, h.ts = a.sn, a.ts
 		pkt.n = len(appendSegment(pkt.data[:pkt.n], h, nil))
 	}
-	p.urgent.push(pkt)
+	p.hurryLocked(pkt)
 	c.rcv.acks = c.rcv.acks[:0]
 	c.ackDue = never
 	p.sentAt = c.now()
