@@ -57,3 +57,6 @@ require (
 
 // v3.1.15 with a cheaper way for data, see its README.
 replace github.com/pion/dtls/v3 => ./third_party/dtls
+
+// v1.12.0 with less garbage, see its README.
+replace github.com/pion/sctp => ./third_party/sctp
