@@ -71,6 +71,10 @@ const (
 	// is too much without queueing it.
 	startLoss = 0.3
 
+	// startQueue is a queue that ends the start in any case, if it is also three
+	// quarters of the least round trip: no busy machine's jitter.
+	startQueue = 50 * time.Millisecond
+
 	// startMore is by how much the rate must have grown in a round of the start
 	// for the path not to be full (draft section 4.3.1.2).
 	startMore = 1.25
@@ -103,6 +107,7 @@ const (
 	// busyTrips is for how many round trips there must be a queue for the rate
 	// to be corrected by what comes through.
 	busyTrips = 2
+	busyLeast = 50 * time.Millisecond // and at least so long
 
 	// rttWindow is for how long a least round trip counts, dipTime how long it
 	// takes to see it again (draft section 4.3.4).
@@ -134,7 +139,7 @@ func (c *controller) acked(s sample, now time.Duration) {
 	if c.phase == starting {
 		c.start(s)
 	}
-	if c.lap.acked(s) {
+	if c.lap.acked(s, now) {
 		c.round(s, now)
 	}
 	if c.phase == keeping {
@@ -157,7 +162,7 @@ func (c *controller) stretch() {
 	switch {
 	case queue == 0:
 		c.eased, c.busy, c.stood, c.held = 0, mark{}, 0, 0
-	case c.phase == starting && queue > c.trip.least*3/4:
+	case c.phase == starting && c.flying > c.window()/2 && queue > max(startQueue, c.trip.least*3/4):
 		c.full() // whatever it is that grows, it is too much
 	}
 }
@@ -220,7 +225,7 @@ func (c *controller) press(rate float64, slow bool, now time.Duration) {
 		c.ease(now)
 	case slow:
 	case rate > pressMore*c.rate:
-		c.rate = min(rate, 2*c.rate)
+		c.rate = min(rate, max(2*c.rate, leastPace))
 		c.calm = min(c.calm+1, pressSteps)
 	default:
 		c.calm = 0
@@ -256,7 +261,7 @@ func (c *controller) correct(s sample, now time.Duration) {
 		c.busy = mark{now, s.total}
 	case s.limited:
 		c.busy = mark{now, s.total}
-	case now-c.busy.at > busyTrips*c.trip.least:
+	case now-c.busy.at > max(busyTrips*c.trip.least, busyLeast):
 		c.rate = min(c.rate, c.busy.rate(s.total, now))
 	}
 }

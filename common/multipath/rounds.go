@@ -12,6 +12,9 @@ const (
 	// acknowledgements tells no more than one.
 	stretchMin  = 4
 	stretchTime = ackLump
+
+	// lapTime is the least length of a round: two lumps of acknowledgements.
+	lapTime = 2 * ackLump
 )
 
 // trips is what is known of a path's round trips.
@@ -61,11 +64,11 @@ type lap struct {
 }
 
 // acked takes in a sample, and reports whether it closes the lap.
-func (l *lap) acked(s sample) bool {
+func (l *lap) acked(s sample, now time.Duration) bool {
 	l.good += s.bytes
 	l.lost += s.lost
 	l.slow = l.slow || s.limited
-	return s.bytes > 0 && s.prior >= l.from.total
+	return s.bytes > 0 && s.prior >= l.from.total && now-l.from.at >= lapTime
 }
 
 // next begins another lap and returns this one.
