@@ -54,7 +54,7 @@ func (c *Conn) oursLocked(h header) bool {
 // peerLocked takes in what every segment says about the other end: all before
 // una has arrived, and how many may follow.
 func (c *Conn) peerLocked(h header, now time.Duration) {
-	if after(h.una, c.snd.nxt) || after(c.snd.una, h.una) {
+	if h.una-c.snd.una > c.snd.nxt-c.snd.una {
 		return // of the past, or nothing that we have sent
 	}
 	c.snd.peerWindow = uint32(h.wnd)
