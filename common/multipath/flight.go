@@ -82,18 +82,25 @@ func (f *flight) send(seg *outSegment, sn uint32, size int, now time.Duration) {
 // deliver notes that a segment that left on this path has arrived. rtt is 0
 // when the acknowledgement does not tell.
 func (f *flight) deliver(seg *outSegment, size int, rtt, now time.Duration) {
+	f.cover(seg, size, now)
+	f.newest = max(f.newest, seg.at)
+	if rtt > 0 {
+		f.rtt = rtt
+		f.measure(rtt)
+	}
+}
+
+// cover notes that a segment has arrived that may have been sent more than once,
+// of which only una tells. It counts for the last time that it was sent, but
+// others that were sent before that are not lost for it.
+func (f *flight) cover(seg *outSegment, size int, now time.Duration) {
 	f.hit = true
 	f.delivered += int64(size)
 	f.now.bytes += size
 	f.at, f.progress = now, now
-	f.newest = max(f.newest, seg.at)
 	if f.top == nil || seg.at >= f.buf.at {
 		f.buf = *seg
 		f.top = &f.buf
-	}
-	if rtt > 0 {
-		f.rtt = rtt
-		f.measure(rtt)
 	}
 }
 

@@ -129,6 +129,9 @@ func (c *Conn) arrivedLocked(seg *outSegment, explicit bool, ts uint32, now time
 	case explicit:
 		c.stats.Spurious++
 		p.fl.late()
+	case now-seg.at >= p.fl.minRTT:
+		p.fl.cover(seg, size, now)
+		p.life.answered()
 	}
 	if !explicit {
 		c.latest = latest{sn: c.snd.una, ts: seg.ts, at: seg.at, path: p}
