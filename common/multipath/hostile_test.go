@@ -177,6 +177,7 @@ func TestAcksForWhatWasNeverSent(t *testing.T) {
 		for _, sn := range []uint32{3, 4, 1000, 1 << 31, math.MaxUint32} {
 			b.say(header{cmd: cmdAck, sn: sn, wnd: 100, una: 0})
 			b.say(header{cmd: cmdTell, wnd: 7, una: max(sn, 4)})
+			b.say(header{cmd: cmdTell, wnd: 7, una: 1<<31 + 3 - 3*(sn&1)}) // exactly half way around
 		}
 		c.sane(t)
 		if i := p.Info(); i.InFlight == 0 || i.RTT != 0 {
