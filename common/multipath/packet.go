@@ -28,6 +28,7 @@ type fifo[T any] struct {
 	ring  []T // a power of two long
 	head  int
 	count int
+	peak  int // largest count since the queue was empty
 }
 
 func (q *fifo[T]) push(v T) {
@@ -40,6 +41,7 @@ func (q *fifo[T]) push(v T) {
 	}
 	q.ring[(q.head+q.count)&(len(q.ring)-1)] = v
 	q.count++
+	q.peak = max(q.peak, q.count)
 }
 
 // front is the oldest element of a queue that has one.
@@ -51,12 +53,15 @@ func (q *fifo[T]) pop() T {
 	q.ring[q.head] = zero
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.count--
-	if q.count == 0 && len(q.ring) > keepRing {
-		q.ring, q.head = nil, 0
+	if q.count == 0 {
+		if len(q.ring) > keepRing && q.peak < len(q.ring)/4 {
+			q.ring, q.head = nil, 0
+		}
+		q.peak = 0
 	}
 	return v
 }
 
-// keepRing is how long a queue's ring may be when it is empty: an idle session
-// gives back what a busy one needed.
+// keepRing is how long a queue's ring may be when it is empty and most of it was
+// not needed the last time: an idle session gives back what a busy one needed.
 const keepRing = 64

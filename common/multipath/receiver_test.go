@@ -69,6 +69,8 @@ func TestReceiverOrders(t *testing.T) {
 		if r.bytes != 0 || r.early != 0 || r.next != first+n {
 			t.Errorf("%d bytes, %d early, next %d after the end", r.bytes, r.early, r.next)
 		}
+		put(r, r.next, "x")
+		all(r)
 		if len(r.ring) > keepRing || len(r.ready.ring) > keepRing {
 			t.Errorf("keeps room for %d early segments and %d in order", len(r.ring), len(r.ready.ring))
 		}

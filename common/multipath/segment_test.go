@@ -76,9 +76,28 @@ func TestFifo(t *testing.T) {
 		if q.count != in-out {
 			t.Fatalf("%d elements, want %d", q.count, in-out)
 		}
-		if q.count == 0 && len(q.ring) > keepRing {
-			t.Errorf("an empty queue keeps room for %d", len(q.ring))
+	}
+}
+
+// A queue that empties again and again keeps its ring; one that has become idle
+// gives it back with the first little that passes.
+func TestFifoGivesBack(t *testing.T) {
+	var q fifo[int]
+	fill := func(n int) {
+		for range n {
+			q.push(1)
 		}
+		for range n {
+			q.pop()
+		}
+	}
+	fill(1000)
+	if n := testing.AllocsPerRun(10, func() { fill(1000) }); n != 0 {
+		t.Errorf("%v allocations for what there was room for", n)
+	}
+	fill(1)
+	if len(q.ring) > keepRing {
+		t.Errorf("keeps room for %d", len(q.ring))
 	}
 }
 
