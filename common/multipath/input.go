@@ -95,10 +95,11 @@ func (c *Conn) ackLocked(h header, now time.Duration) {
 		}
 		return
 	}
-	// una has said so already; the time stamp still tells the round trip of the
-	// path that bore it.
+	// una has said so already; the time stamp still tells which transmission it
+	// was, and the round trip of the path that bore it.
 	if x := c.latest; x.path != nil && x.sn == h.sn && x.ts == h.ts && !x.path.gone {
 		x.path.fl.hit = true
+		x.path.fl.newest = max(x.path.fl.newest, x.at)
 		x.path.fl.rtt = now - x.at
 		x.path.fl.measure(now - x.at)
 		c.latest.path = nil
