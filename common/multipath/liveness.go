@@ -103,6 +103,7 @@ func (c *Conn) timeoutsLocked(now time.Duration) {
 // strikeLocked deals with one time-out.
 func (c *Conn) strikeLocked(p *Path, now time.Duration) {
 	p.life.strikes++
+	p.ctl.busy = mark{} // a silence says nothing of the rate
 	p.fl.progress = now
 	c.askLocked(p, now)
 	switch {
