@@ -125,32 +125,53 @@ func wan(kind carriertest.Kind, rate float64, loss float64) carriertest.Shaped {
 		BA: line.Shape{Rate: rate, Delay: 85 * time.Millisecond, Queue: 200 * time.Millisecond, Loss: loss, Seed: 2}}
 }
 
+// TestSimTable holds downloads to bounds a little below what they reach. To print
+// the figures: go test -v -run SimTable. The first download starts cold; the
+// second is that of a path that is known.
 func TestSimTable(t *testing.T) {
-	mb := 1e6
+	const mb, lossy = 1e6, carriertest.Lossy
+	type bounds struct {
+		cold, warm float64       // MB/s at least
+		delay      time.Duration // median at most, warm
+		stall      time.Duration // at most, warm
+		resent     float64       // share of what was sent, at most
+	}
 	for _, c := range []struct {
 		name  string
 		pairs []carriertest.Shaped
+		bounds
 	}{
-		{"S2", []carriertest.Shaped{wan(carriertest.Lossy, 6.25*mb, 0)}},
-		{"S2 stream", []carriertest.Shaped{wan(carriertest.Ordered, 6.25*mb, 0)}},
-		{"1%", []carriertest.Shaped{wan(carriertest.Lossy, 6.25*mb, 0.01)}},
-		{"3%", []carriertest.Shaped{wan(carriertest.Lossy, 6.25*mb, 0.03)}},
-		{"10%", []carriertest.Shaped{wan(carriertest.Lossy, 6.25*mb, 0.10)}},
-		{"thin", []carriertest.Shaped{wan(carriertest.Lossy, .125*mb, 0)}},
-		{"thin 10%", []carriertest.Shaped{wan(carriertest.Lossy, .125*mb, 0.1)}},
-		{"S5", []carriertest.Shaped{wan(carriertest.Lossy, mb, 0), wan(carriertest.Lossy, mb, 0), wan(carriertest.Lossy, mb, 0), wan(carriertest.Lossy, mb, 0)}},
-		{"two 3%", []carriertest.Shaped{wan(carriertest.Lossy, mb, 0.03), wan(carriertest.Lossy, 3*mb, 0.03)}},
+		{"50 Mbit/s", []carriertest.Shaped{wan(lossy, 6.25*mb, 0)}, bounds{5.3, 5.8, 180 * ms, 100 * ms, 0.03}},
+		{"50 Mbit/s, stream", []carriertest.Shaped{wan(carriertest.Ordered, 6.25*mb, 0)}, bounds{5.3, 5.8, 180 * ms, 100 * ms, 0}},
+		{"50 Mbit/s, 1 % loss", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.01)}, bounds{4.7, 5.4, 450 * ms, 800 * ms, 0.05}},
+		{"50 Mbit/s, 3 %", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.03)}, bounds{4.4, 5.2, 550 * ms, time.Second, 0.08}},
+		{"50 Mbit/s, 10 %", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.10)}, bounds{2.8, 4.6, time.Second, 1300 * ms, 0.19}},
+		{"1 Mbit/s", []carriertest.Shaped{wan(lossy, .125*mb, 0)}, bounds{.1, .11, 950 * ms, 300 * ms, 0.05}},
+		{"1 Mbit/s, 10 %", []carriertest.Shaped{wan(lossy, .125*mb, 0.1)}, bounds{.06, .085, 1700 * ms, 1500 * ms, 0.25}},
+		{"four of 8 Mbit/s", []carriertest.Shaped{wan(lossy, mb, 0), wan(lossy, mb, 0), wan(lossy, mb, 0), wan(lossy, mb, 0)},
+			bounds{3.3, 3.7, 200 * ms, 150 * ms, 0.03}},
+		{"8 and 24 Mbit/s, 3 %", []carriertest.Shaped{wan(lossy, mb, 0.03), wan(lossy, 3*mb, 0.03)}, bounds{2.9, 3.3, 600 * ms, 800 * ms, 0.08}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(c.pairs...)
 				defer w.close()
 				w.hello(t)
-				for _, d := range []time.Duration{7 * time.Second, 20 * time.Second} {
-					t.Log(c.name, w.download(t, d, nil))
-				}
+				cold := w.download(t, 7*time.Second, nil)
+				warm := w.download(t, 20*time.Second, nil)
+				t.Logf("cold: %v", cold)
+				t.Logf("warm: %v", warm)
 				for _, p := range w.server.Paths() {
 					t.Logf("  rtt %v rate %.2f window %d flying %d", p.RTT, p.Rate/1e6, p.Window, p.InFlight)
+				}
+				if cold.rate < c.cold || warm.rate < c.warm {
+					t.Errorf("%.2f MB/s cold and %.2f warm, want %.2f and %.2f", cold.rate, warm.rate, c.cold, c.warm)
+				}
+				if warm.p50 > c.delay || warm.stall > c.stall {
+					t.Errorf("delay %v and stall %v, want at most %v and %v", warm.p50, warm.stall, c.delay, c.stall)
+				}
+				if share := float64(warm.sent.Resent) / float64(warm.sent.Sent); share > c.resent {
+					t.Errorf("%.3f of the segments sent again, want at most %.3f", share, c.resent)
 				}
 			})
 		})
