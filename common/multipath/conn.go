@@ -304,7 +304,7 @@ func (c *Conn) fullLocked() bool {
 func (c *Conn) backlogLocked() int {
 	rate := 0.0
 	for _, p := range c.paths {
-		rate += p.ctl.rate
+		rate += p.ctl.pace()
 	}
 	return max(backlogMin, int(rate*backlogTime.Seconds()))
 }

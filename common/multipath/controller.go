@@ -29,14 +29,15 @@ type controller struct {
 	fullRate   float64 // starting: what the rate must beat to go on
 	fullRounds int     // starting: rounds in which it did not
 
-	calm  int           // keeping: rounds in a row that brought more
-	eased int           // keeping: rounds in a row in which the queue did not shrink
-	stood time.Duration // keeping: the queue of the last round
-	busy  mark          // keeping: when the queue began
-	held  int           // bytes under way before the queue was eased
-	rival contest       // contesting
-	wary  bool          // there was a contest a moment ago
-	since time.Duration // when the phase began
+	calm   int           // keeping: rounds in a row that brought more
+	missed bool          // keeping: the last round brought no more
+	eased  int           // keeping: rounds in a row in which the queue did not shrink
+	stood  time.Duration // keeping: the queue of the last round
+	busy   mark          // keeping: when the queue began
+	held   int           // bytes under way before the queue was eased
+	rival  contest       // contesting
+	wary   bool          // there was a contest a moment ago
+	since  time.Duration // when the phase began
 }
 
 type phase uint8
@@ -93,7 +94,7 @@ const (
 	// pressStep is by how much a path without a queue is pressed; it doubles
 	// with each round that has brought more, pressSteps times.
 	pressStep  = 0.05
-	pressSteps = 4
+	pressSteps = 3
 	pressMore  = 1.01 // what counts as more
 
 	// easeLeast bounds how much slower a path with a queue is filled. A queue
@@ -104,10 +105,17 @@ const (
 	easeRounds = 3
 	easeWary   = 1
 
-	// busyTrips is for how many round trips there must be a queue for the rate
-	// to be corrected by what comes through.
-	busyTrips = 2
-	busyLeast = 50 * time.Millisecond // and at least so long
+	// raiseTrips and lowerTrips are for how many round trips, and busyLeast for
+	// how long at least, there must be a queue for the rate to be corrected by
+	// it: a busy machine's pause makes a queue, and then lumps, too, and so does
+	// a kernel whose TCP looks for its own least round trip on the leg between
+	// volunteer and bridge (BBR, 0.2 s in ten).
+	raiseTrips = 2
+	lowerTrips = 6
+	busyLeast  = 50 * time.Millisecond
+
+	// drainTrips is how many round trips the queue of the start has to go.
+	drainTrips = 2
 
 	// rttWindow is for how long a least round trip counts, dipTime how long it
 	// takes to see it again (draft section 4.3.4).
@@ -134,7 +142,7 @@ func (m mark) rate(total int64, now time.Duration) float64 {
 func (c *controller) acked(s sample, now time.Duration) {
 	c.flying = s.flying
 	if s.rtt > 0 && c.trip.heard(s.rtt, now) {
-		c.stretch()
+		c.stretch(now)
 	}
 	if c.phase == starting {
 		c.start(s)
@@ -142,9 +150,7 @@ func (c *controller) acked(s sample, now time.Duration) {
 	if c.lap.acked(s, now) {
 		c.round(s, now)
 	}
-	if c.phase == keeping {
-		c.correct(s, now)
-	}
+	c.correct(s, now)
 	c.move(s, now)
 }
 
@@ -157,13 +163,14 @@ func (c *controller) start(s sample) {
 }
 
 // stretch looks at the queue, or none, of the last part of a round trip.
-func (c *controller) stretch() {
+func (c *controller) stretch(now time.Duration) {
 	queue := c.trip.queue
+	c.lap.queued = c.lap.queued || queue > 0
 	switch {
 	case queue == 0:
 		c.eased, c.busy, c.stood, c.held = 0, mark{}, 0, 0
 	case c.phase == starting && c.flying > c.window()/2 && queue > max(startQueue, c.trip.least*3/4):
-		c.full() // whatever it is that grows, it is too much
+		c.full(now) // whatever it is that grows, it is too much
 	}
 }
 
@@ -181,9 +188,9 @@ func (c *controller) round(s sample, now time.Duration) {
 	}
 	switch c.phase {
 	case starting:
-		c.checkFull(l)
+		c.checkFull(l, now)
 	case keeping:
-		c.press(rate, l.slow, now)
+		c.press(rate, l, now)
 	case contesting:
 		if rate > 0 && !l.slow {
 			c.rate = rate
@@ -194,7 +201,7 @@ func (c *controller) round(s sample, now time.Duration) {
 // checkFull ends the start when the rate grows no more: at once if there is a
 // queue, otherwise after three rounds. A queue alone proves nothing: the
 // kernel's own start on the leg between volunteer and bridge makes one, too.
-func (c *controller) checkFull(l lap) {
+func (c *controller) checkFull(l lap, now time.Duration) {
 	if l.slow {
 		return
 	}
@@ -206,30 +213,42 @@ func (c *controller) checkFull(l lap) {
 	total := l.good + l.lost
 	dropped := total > firstWindow && float64(l.lost) > startLoss*float64(total)
 	if c.fullRounds >= 3 || c.fullRounds >= 1 && c.trip.queue > 0 || dropped {
-		c.full()
+		c.full(now)
 	}
 }
 
 // full ends the start. Should the queue turn out to be a neighbour's, our part
 // of it is what TCP would keep of its start.
-func (c *controller) full() {
-	c.phase = draining
+func (c *controller) full(now time.Duration) {
+	c.phase, c.since = draining, now
 	c.held = int(cubicBeta * float64(c.flying))
 }
 
 // press raises the rate to what has come through without making a queue.
-func (c *controller) press(rate float64, slow bool, now time.Duration) {
+func (c *controller) press(rate float64, l lap, now time.Duration) {
 	switch {
 	case c.trip.queue > 0:
 		c.calm = 0
 		c.ease(now)
-	case slow:
+	case l.slow, l.queued: // the application's pace; that of a queue as it goes
 	case rate > pressMore*c.rate:
 		c.rate = min(rate, max(2*c.rate, leastPace))
-		c.calm = min(c.calm+1, pressSteps)
-	default:
+		c.missed = false
+		if c.calm++; c.calm > pressSteps {
+			c.restart(now)
+		}
+	case c.missed:
 		c.calm = 0
+	default:
+		c.missed = true // what the last step has brought shows in the next round
 	}
+}
+
+// restart begins the start again, from here: what ended the last one was not
+// the path, or the path has become wider.
+func (c *controller) restart(now time.Duration) {
+	c.phase, c.since, c.calm = starting, now, 0
+	c.grown, c.fullRate, c.fullRounds = int(c.product()), c.rate, 0
 }
 
 // ease looks whether the queue shrinks. If it does not, somebody keeps it up.
@@ -243,36 +262,47 @@ func (c *controller) ease(now time.Duration) {
 		limit = easeWary
 	}
 	if c.eased >= limit {
-		c.phase = contesting
+		c.phase, c.since = contesting, now
 		if !c.wary {
 			c.rival = newContest(c.held, now)
 		}
 	}
 }
 
-// correct lowers the rate to what the path has delivered while there was a
-// queue: that, and no more, is what it can do. The longer the time, the less
+// correct sets the rate to what the path has delivered while there was a queue:
+// that, no more and no less, is what it can do. The longer the time, the less
 // lumps of acknowledgements count.
 func (c *controller) correct(s sample, now time.Duration) {
 	switch {
-	case c.trip.queue == 0:
+	case c.trip.queue == 0 || c.phase == contesting || c.phase == dipping:
 	case c.busy.at == 0:
 		c.held = max(c.held, s.flying)
 		c.busy = mark{now, s.total}
 	case s.limited:
 		c.busy = mark{now, s.total}
-	case now-c.busy.at > max(busyTrips*c.trip.least, busyLeast):
-		c.rate = min(c.rate, c.busy.rate(s.total, now))
+	case c.phase != starting:
+		long, rate := now-c.busy.at, c.busy.rate(s.total, now)
+		if rate > c.rate && long > c.raiseAfter() || long > max(lowerTrips*c.trip.least, busyLeast) {
+			c.rate = rate
+		}
 	}
+}
+
+// raiseAfter is how long there must have been a queue for the rate to be raised
+// by it. What drains the queue of the start is sure to be the path's own pace.
+func (c *controller) raiseAfter() time.Duration {
+	if c.phase == draining {
+		return max(c.trip.least/2, busyLeast)
+	}
+	return max(raiseTrips*c.trip.least, busyLeast)
 }
 
 // move goes from phase to phase.
 func (c *controller) move(s sample, now time.Duration) {
-	was := c.phase
 	switch c.phase {
 	case draining:
-		if s.flying <= int(c.product()+c.lump()) || now-c.since > busyTrips*c.trip.smooth {
-			c.keep()
+		if s.flying <= int(c.product()+c.lump()) || now-c.since > drainTrips*c.trip.smooth {
+			c.phase, c.since, c.calm = keeping, now, 0
 		}
 	case keeping:
 		if c.wary && c.trip.queue == 0 && now-c.since > contestFor {
@@ -284,21 +314,18 @@ func (c *controller) move(s sample, now time.Duration) {
 	case contesting:
 		c.rival.acked(s, c.trip.queue, now)
 		if c.trip.queue == 0 || now-c.since > contestFor {
-			c.keep()
+			c.keep(now)
 			c.wary = true
 		}
 	case dipping:
 		if now-c.since > max(dipTime, c.trip.least) {
-			c.keep()
+			c.keep(now)
 		}
-	}
-	if c.phase != was {
-		c.since = now
 	}
 }
 
-func (c *controller) keep() {
-	c.phase, c.calm, c.eased, c.stood, c.busy = keeping, 0, 0, 0, mark{}
+func (c *controller) keep(now time.Duration) {
+	c.phase, c.since, c.calm, c.eased, c.stood, c.busy = keeping, now, 0, 0, 0, mark{}
 }
 
 // refresh sees to it that the least round trip is one of these days.
@@ -308,7 +335,7 @@ func (c *controller) refresh(s sample, now time.Duration) {
 	case s.limited && s.rtt > 0:
 		c.trip.reset(s.rtt, now) // nothing of ours was in the way
 	case !s.limited:
-		c.phase = dipping
+		c.phase, c.since = dipping, now
 		c.trip.reset(0, now)
 	}
 }

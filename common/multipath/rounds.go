@@ -61,6 +61,8 @@ type lap struct {
 	good int  // bytes acknowledged in it
 	lost int  // bytes found lost
 	slow bool // the application had too little to send
+
+	queued bool // there was a queue at some time
 }
 
 // acked takes in a sample, and reports whether it closes the lap.

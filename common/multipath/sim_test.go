@@ -143,8 +143,8 @@ func TestSimTable(t *testing.T) {
 	}{
 		{"50 Mbit/s", []carriertest.Shaped{wan(lossy, 6.25*mb, 0)}, bounds{5.3, 5.8, 180 * ms, 100 * ms, 0.03}},
 		{"50 Mbit/s, stream", []carriertest.Shaped{wan(carriertest.Ordered, 6.25*mb, 0)}, bounds{5.3, 5.8, 180 * ms, 100 * ms, 0}},
-		{"50 Mbit/s, 1 % loss", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.01)}, bounds{4.7, 5.4, 450 * ms, 800 * ms, 0.05}},
-		{"50 Mbit/s, 3 %", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.03)}, bounds{4.4, 5.2, 550 * ms, time.Second, 0.08}},
+		{"50 Mbit/s, 1 % loss", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.01)}, bounds{4.7, 5.4, 550 * ms, time.Second, 0.05}},
+		{"50 Mbit/s, 3 %", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.03)}, bounds{4.4, 5.2, 700 * ms, 1300 * ms, 0.08}},
 		{"50 Mbit/s, 10 %", []carriertest.Shaped{wan(lossy, 6.25*mb, 0.10)}, bounds{2.8, 4.6, time.Second, 1300 * ms, 0.19}},
 		{"1 Mbit/s", []carriertest.Shaped{wan(lossy, .125*mb, 0)}, bounds{.1, .11, 950 * ms, 300 * ms, 0.05}},
 		{"1 Mbit/s, 10 %", []carriertest.Shaped{wan(lossy, .125*mb, 0.1)}, bounds{.06, .085, 1700 * ms, 1500 * ms, 0.25}},
