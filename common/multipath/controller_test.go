@@ -1,0 +1,164 @@
+package multipath
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// A queue is what every segment of a stretch has met, beyond what batching of
+// acknowledgements explains.
+func TestTrips(t *testing.T) {
+	var tr trips
+	now := time.Duration(0)
+	stretch := func(rtts ...time.Duration) (closed int) {
+		for _, rtt := range rtts {
+			now += 30 * ms
+			if tr.heard(rtt, now) {
+				closed++
+			}
+		}
+		return closed
+	}
+	if n := stretch(100*ms, 110*ms, 105*ms, 120*ms); n != 1 || tr.queue != 0 || tr.least != 100*ms {
+		t.Errorf("%d stretches, queue %v, least %v", n, tr.queue, tr.least)
+	}
+	stretch(200*ms, 300*ms, 102*ms, 300*ms)
+	if tr.queue != 0 {
+		t.Errorf("a queue of %v that one segment has not met", tr.queue)
+	}
+	stretch(150*ms, 160*ms, 170*ms, 155*ms)
+	if tr.queue != 50*ms {
+		t.Errorf("a queue of %v, want 50 ms", tr.queue)
+	}
+	stretch(114*ms, 114*ms, 114*ms, 114*ms)
+	if tr.queue != 0 {
+		t.Errorf("a queue of %v from batching", tr.queue)
+	}
+	if at := now; tr.leastAt != at {
+		t.Error("the least round trip has not been seen, or nearly, for long")
+	}
+	tr.reset(0, now)
+	stretch(300*ms, 310*ms, 320*ms, 330*ms)
+	if tr.least != 300*ms || tr.queue != 0 {
+		t.Errorf("least %v and queue %v after a reset", tr.least, tr.queue)
+	}
+}
+
+// settled is a controller in the given phase that knows its path.
+func settled(p phase) *controller {
+	c := &controller{phase: p, rate: 1e6}
+	c.trip.least, c.trip.smooth = 100*ms, 100*ms
+	return c
+}
+
+func near(a, b float64) bool { return math.Abs(a-b) <= 0.001*math.Abs(b) }
+
+func TestPace(t *testing.T) {
+	c := settled(keeping)
+	for calm, gain := range []float64{1.05, 1.1, 1.2, 1.4, 1.8} { // pressStep, doubled with each success
+		c.calm = calm
+		if got := c.pace(); !near(got, gain*1e6) {
+			t.Errorf("pressed %d times: %.0f, want %.0f", calm, got, gain*1e6)
+		}
+	}
+	c.calm = 0
+	c.loss = 0.1
+	if got := c.pace(); !near(got, 1.05e6/0.9) {
+		t.Errorf("%.0f with a loss of 10 %%", got)
+	}
+	c.loss = 0.5
+	if got := c.pace(); !near(got, 1.05e6/(1-lossMost)) {
+		t.Errorf("%.0f with a loss of 50 %%", got)
+	}
+	c.trip.queue = 20 * ms // loss is not made up for into a queue
+	if got := c.pace(); !near(got, 0.9e6) {
+		t.Errorf("%.0f with a queue of a fifth of the round trip", got)
+	}
+	c.trip.queue = time.Second
+	if got := c.pace(); !near(got, easeLeast*1e6) {
+		t.Errorf("%.0f with a long queue", got)
+	}
+	if got := settled(draining).pace(); !near(got, 1e6/startGrowth) {
+		t.Errorf("%.0f while draining", got)
+	}
+	c = settled(keeping)
+	c.rate = 0
+	if got := c.pace(); got < leastPace {
+		t.Errorf("%.0f with a rate of nothing", got)
+	}
+	if got := new(controller).pace(); !near(got, startPace*firstWindow/firstRTT.Seconds()) {
+		t.Errorf("%.0f at first", got)
+	}
+}
+
+func TestWindow(t *testing.T) {
+	if got := new(controller).window(); got != firstWindow {
+		t.Errorf("%d at first", got)
+	}
+	const product, lump = 1e5, 1e4
+	if got := settled(keeping).window(); got != int(windowGain*product+lump) {
+		t.Errorf("%d of a product of %v", got, product)
+	}
+	if got := settled(dipping).window(); got != product/2 {
+		t.Errorf("%d in a dip", got)
+	}
+	for _, p := range []phase{draining, keeping, dipping} {
+		c := settled(p)
+		c.rate = 1
+		if got := c.window(); got != leastWindow {
+			t.Errorf("phase %d: %d on a path of nothing", p, got)
+		}
+	}
+	c := settled(starting)
+	c.grown = 1 << 40
+	if got := c.window(); got > firstWindow+int(startGain*product+lump) {
+		t.Errorf("%d: the start outpaces what has come through by more than %v", got, startGain)
+	}
+}
+
+// The start grows by startGrowth for each window acknowledged, if it is the
+// window that limits and there is no queue.
+func TestStartGrows(t *testing.T) {
+	c := settled(starting)
+	c.rate = 1e9
+	c.start(sample{bytes: firstWindow, flying: 0})
+	if got, want := c.window(), int(startGrowth*firstWindow); got != want {
+		t.Errorf("a window of %d, want %d", got, want)
+	}
+	before := c.window()
+	c.start(sample{bytes: 1000, flying: 1000})
+	if c.window() != before {
+		t.Error("grows though the application has little to send")
+	}
+	c.trip.queue = 50 * ms
+	c.start(sample{bytes: firstWindow, flying: firstWindow})
+	if c.window() != before {
+		t.Error("grows into a queue")
+	}
+}
+
+// A path whose least round trip has not been seen for long is half emptied, and
+// filled again.
+func TestDip(t *testing.T) {
+	c := settled(keeping)
+	now := rttWindow + time.Second
+	c.refresh(sample{rtt: 150 * ms}, now)
+	if c.phase != dipping {
+		t.Fatal("no dip")
+	}
+	c.move(sample{}, now+dipTime/2)
+	if c.phase != dipping {
+		t.Error("the dip is over too soon")
+	}
+	c.trip.heard(90*ms, now+dipTime)
+	c.move(sample{}, now+dipTime+ms)
+	if c.phase != keeping || c.trip.least != 90*ms {
+		t.Errorf("phase %d, least %v after the dip", c.phase, c.trip.least)
+	}
+	c = settled(keeping)
+	c.refresh(sample{rtt: 150 * ms, limited: true}, now)
+	if c.phase != keeping || c.trip.least != 150*ms {
+		t.Error("dips though nothing of ours was in the way")
+	}
+}
