@@ -26,13 +26,14 @@
 //	scrub_test.go            FuzzScrub FuzzScrubWriter FuzzLogLine
 //	broker_test.go           FuzzBridgeList FuzzPollIntervals FuzzBrokerHTTP
 //	                         FuzzHTTPClientAddress
-//	tunnel_test.go           FuzzPrelude
+//	tunnel_test.go           FuzzPrelude FuzzDatagrams
+//	control_test.go          FuzzControl
 //	stun_test.go             FuzzSTUNReply
 //
 // and beside the code, run with that directory in place of ./fuzz:
 //
 //	client                   FuzzSOCKS FuzzSOCKSArgs FuzzClientFlags
-//	common/multipath         FuzzSegments
+//	common/multipath         FuzzSegments FuzzConn
 //	proxy/snowproxy          FuzzRelayURL
 //	server                   FuzzTransportOptions
 //	server/snowserver        FuzzClientIP
