@@ -102,6 +102,9 @@ func TestSilentPathOfTwo(t *testing.T) {
 				if r.rate < 2 {
 					t.Errorf("%.2f MB/s, want 2", r.rate)
 				}
+				if r.sent.Resent > r.sent.Sent/12 { // what the path held, and the queue that the start made
+					t.Errorf("%d of %d sent again", r.sent.Resent, r.sent.Sent)
+				}
 				if r.rcv.Duplicate > r.sent.Sent/50 {
 					t.Errorf("%d duplicates of %d", r.rcv.Duplicate, r.sent.Sent)
 				}
@@ -135,6 +138,9 @@ func TestOnlyPathSilent(t *testing.T) {
 			// Three time-outs' time: the first, and the second twice as long.
 			if suspectAfter < 2*timeoutMin || suspectAfter > 2*time.Second {
 				t.Errorf("suspect after %v", suspectAfter)
+			}
+			if r.rate < 1 { // 14 seconds of 20 at 2 MB/s are 1.4
+				t.Errorf("%.2f MB/s over all: the rate does not come back", r.rate)
 			}
 			if r.stall > silence+4*time.Second {
 				t.Errorf("stalls for %v after a silence of %v", r.stall, silence)
