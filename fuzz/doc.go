@@ -29,6 +29,7 @@
 //	tunnel_test.go           FuzzPrelude FuzzDatagrams
 //	control_test.go          FuzzControl
 //	stun_test.go             FuzzSTUNReply
+//	sealed_test.go           FuzzSealed
 //
 // and beside the code, run with that directory in place of ./fuzz:
 //
