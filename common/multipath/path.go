@@ -31,6 +31,7 @@ type Path struct {
 	fl       flight
 	ctl      controller
 	paceAt   time.Duration // when the next segment may leave
+	open     bool          // its pace has not stopped it in this turn
 	life     liveness
 	sentAt   time.Duration // 0 before the first packet
 	heardAt  time.Duration
@@ -110,7 +111,7 @@ func (p *Path) briefLocked(now time.Duration) PathInfo {
 		Rate:     p.ctl.rate,
 		Window:   p.windowLocked(),
 		InFlight: p.fl.bytes,
-		Wait:     max(0, p.paceAt-now),
+		Wait:     p.pacedUntil(now) - now,
 		Waiting:  p.waiting,
 		Doubt:    p.life.doubt,
 	}
