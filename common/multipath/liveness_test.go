@@ -2,6 +2,7 @@ package multipath
 
 import (
 	"io"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,16 +34,16 @@ func TestIdle(t *testing.T) {
 			w.hello(t)
 			time.Sleep(30 * time.Second)
 			before, sent := w.packets(), w.server.Stats()
-			ticks := 0
+			var wakes atomic.Int32
 			w.client.mu.Lock()
 			w.client.timer.Stop()
-			w.client.timer = time.AfterFunc(time.Hour, func() { ticks++; w.client.tick() })
+			w.client.timer = time.AfterFunc(time.Hour, func() { wakes.Add(1); w.client.tick() })
 			w.client.armed = never
 			w.client.armLocked(w.client.now())
 			w.client.mu.Unlock()
 			const minutes = 10
 			time.Sleep(minutes * time.Minute)
-			n := w.packets() - before
+			n, ticks := w.packets()-before, int(wakes.Load())
 			t.Logf("kind %v: %d packets and %d wakes in %d minutes", kind, n, ticks, minutes)
 			questions := minutes * 60 / 10 * len(w.cp)
 			if n < questions*2*7/10 || n > questions*2*13/10 {
