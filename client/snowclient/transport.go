@@ -18,7 +18,7 @@ type Transport struct {
 	metrics   *metrics
 	dialer    CarrierDialer
 	ownDialer *rtcDialer // nil if dialer is the caller's
-	inBand    *inBand // stands before the caller's Rendezvous, in cfg too
+	inBand    *inBand    // stands before the caller's Rendezvous, in cfg too
 	signaller *signaller
 	nat       *natState
 	pace      pace
