@@ -117,7 +117,7 @@ func parseTransportOptions(args pt.Args) (transportOptions, error) {
 	return o, nil
 }
 
-// maxShards is our own bound on num-turbotunnel: more engines than any
+// maxShards is our own bound on num-turbotunnel: more shards than any
 // machine has cores are a slip of the pen.
 const maxShards = 1024
 

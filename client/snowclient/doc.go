@@ -5,8 +5,8 @@
 // Its place among the layers, as a byte meets them on its way out:
 //
 //	Dial ─ net.Conn                     one stream; as many as you like per Transport
-//	  └ turbotunnel.Session             smux over KCP; named by a ClientID
-//	      └ multipath.Conn              spreads KCP packets over the live paths
+//	  └ turbotunnel.Session             smux; named by a ClientID
+//	      └ multipath.Conn              one KCP conversation over all live paths
 //	          ├ path ─ carrier ─ proxy  pool.go keeps Config.Max of these alive,
 //	          └ path ─ carrier ─ proxy  each won by one offer and answer (signal.go)
 //	                                    over a Rendezvous with the broker
@@ -15,6 +15,13 @@
 // shares one session among all streams, and lets go of the volunteers soon
 // after the last stream is closed. When a session is lost its streams fail, and
 // the next Dial makes a new one under a new ClientID.
+//
+// What a path is worth multipath finds out: how fast it is, what it has lost,
+// whether it lives. The pool acts on it and asks for another volunteer as soon as
+// a path is in doubt; an attempt that is slow gets a second one beside it
+// (hedge.go). Where the bridge and the broker offer it, requests for volunteers
+// go through the session itself, sealed (inband.go), so that the censor mostly
+// sees the first of them only.
 //
 // The library never prints and never exits. It tells what it does through
 // Config.Logger, Config.Trace and Config.Registerer, each of which may be nil.

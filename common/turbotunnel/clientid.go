@@ -5,9 +5,8 @@ import (
 	"encoding/hex"
 )
 
-// ClientID names a session, wherever its packets come from. It is a net.Addr,
-// so that a session can be looked up by the peer of a net.PacketConn, and
-// comparable.
+// ClientID names a session, wherever its packets come from. It is comparable,
+// and a net.Addr.
 type ClientID [8]byte
 
 // NewClientID draws a random ClientID.

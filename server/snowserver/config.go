@@ -80,7 +80,8 @@ type Config struct {
 	// TLSConfig, if set, puts TLS under HTTP. Only HTTP/1.1 is offered.
 	TLSConfig *tls.Config
 
-	// Shards is the number of KCP engines (num-turbotunnel in torrc); 0 is 1.
+	// Shards is among how many locks the clients are divided (num-turbotunnel in
+	// torrc); 0 is 1. Their sessions run side by side whatever it is.
 	Shards int
 
 	// Times and limits; 0 stands for the default above.

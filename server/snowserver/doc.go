@@ -7,9 +7,11 @@
 //
 // The edge upgrades requests and reads the 16 bytes that open each carrier
 // (spec section 7.1). The Table gives the carrier to the shard that owns the
-// ClientID. A shard is one packet network (multipath.Conn) with one KCP engine
-// over it, and shares nothing with the others, so that cores scale. A client
-// may have any number of carriers at a time; its session outlives all of them.
+// ClientID. A shard is a table of clients with a lock of its own. Each client has
+// one KCP conversation (multipath.Conn) with an engine, a lock and a timer for
+// itself, and once that has begun a smux session over it; clients share nothing
+// but buffers. A client may have up to 64 carriers at a time; its session
+// outlives all of them.
 //
 // Listen makes the whole of it a net.Listener whose connections are the
 // clients' streams. Each stream's RemoteAddr is a ClientAddr, the text that
@@ -17,14 +19,18 @@
 //
 // # Life of a session
 //
-// A session begins with the first KCP packet of a new conversation and ends
+// A session begins with the first data that comes for a ClientID, whose KCP
+// conversation it takes, and ends
 //
 //   - when nothing has been heard from the client for the smux keepalive
 //     timeout, 240 s (spec section 7.4);
 //   - when it has had neither a stream nor a carrier for Config.IdleTimeout,
 //     one minute by default;
-//   - when the same ClientID starts another conversation;
 //   - when the Listener is closed.
+//
+// Packets of another conversation that come for the same ClientID meanwhile are
+// ignored: a ClientID alone does not replace a session. After its end the same
+// ClientID may begin another.
 //
 // A client that closes its stream says so with a FIN; the stream's Read then
 // returns io.EOF at once, whatever becomes of the session.
