@@ -14,9 +14,5 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runProgram) != "" {
 		main()
 	}
-	goleak.VerifyTestMain(m,
-		// kcp-go starts these with the program, for all sessions there will be.
-		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"),
-		goleak.IgnoreAnyFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"),
-	)
+	goleak.VerifyTestMain(m)
 }

@@ -7,7 +7,5 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// kcp-go starts its schedulers when it is loaded, and never ends them.
-	const kcp = "github.com/xtaci/kcp-go/v5.(*TimedSched)."
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(kcp+"sched"), goleak.IgnoreAnyFunction(kcp+"prepend"))
+	goleak.VerifyTestMain(m)
 }

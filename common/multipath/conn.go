@@ -291,8 +291,8 @@ func (c *Conn) segmentLocked() int {
 	return size - headerLen
 }
 
-// lossyPacket is the packet that fits lossy carriers (session.md: 1,130 to
-// 1,140 bytes in one SCTP packet).
+// lossyPacket is the packet that fits lossy carriers: one SCTP packet of 1,191
+// bytes, less its headers and those of the framing by message.
 const lossyPacket = 1140
 
 // fullLocked reports whether Write has to wait.

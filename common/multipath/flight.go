@@ -8,9 +8,10 @@ const (
 	firstRTT = 150 * time.Millisecond
 
 	// reorderMin is the least time by which a segment must be overtaken on its
-	// own path before it is lost (RFC 8985 section 6.2 takes a quarter of the
-	// least round trip, and so do we beyond it). Lossy carriers reorder by the
-	// jitter of one socket; a proxy's two goroutines add to it.
+	// own path before it is lost (RACK, RFC 8985 section 6.2, takes a quarter of
+	// the least round trip; waiting for that costs the user as much). Lossy
+	// carriers reorder by the jitter of one socket; a proxy's two goroutines add
+	// to it, and segments that were only late add to the patience.
 	reorderMin = 10 * time.Millisecond
 
 	// streamHold is the same, at least, on a stream carrier. What a stream has
@@ -153,8 +154,9 @@ func (f *flight) late() {
 }
 
 // timeout is the time without any acknowledgement after which the path is in
-// doubt: session.md's rule, twice the round trip and four times its variation,
-// with room for an acknowledgement that the other end holds back.
+// doubt: one and a half round trips and four times their variation, with room
+// for an acknowledgement that the other end holds back. Acknowledgements come
+// every few milliseconds while data flows, so that much silence is rare.
 func (f *flight) timeout() time.Duration {
 	if f.srtt == 0 {
 		return 2*firstRTT + ackSlack

@@ -22,7 +22,7 @@ type PathInfo struct {
 	BytesOut  int64
 
 	// Doubt says that something that should have been answered was not. What
-	// the path held is sent again on others, if there are any, and it is used
+	// the path held is sent again, on others if there are any, and it is used
 	// only when all are in doubt.
 	Doubt bool
 
