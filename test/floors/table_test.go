@@ -38,6 +38,7 @@ var floorOf = map[string]int{
 	"fuzz":                  5,
 	"proxy":                 5,
 	"server":                5,
+	"test/browser":          5,
 	"test/floors":           5,
 	"test/interop":          5,
 	"test/netem":            5,
@@ -54,6 +55,7 @@ var mayImport = map[[2]string]bool{
 	{"common/carrier/carriertest", "common/simnet/line"}: true,
 
 	{"demo", "test/stage"}:                  true,
+	{"test/browser", "test/stage"}:          true,
 	{"test/system", "test/stage"}:           true,
 	{"test/interop", "test/stage"}:          true,
 	{"test/system/simulated", "test/stage"}: true,

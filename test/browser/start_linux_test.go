@@ -1,0 +1,114 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A browser is a kind of browser.
+type browser struct {
+	name          string
+	program       string
+	debianPackage string
+	// command makes its command line, given a new directory for all that it wants to write.
+	command func(t *testing.T, program, dir, url string) []string
+}
+
+var browsers = []browser{
+	{"Chromium", "chromium", "chromium", chromium},
+	{"Firefox", "firefox-esr", "firefox-esr", firefox},
+}
+
+// chromium is told to leave the network alone, to put addresses into its candidates in place of names of multicast DNS, and
+// to use loopback, which may be all there is.
+func chromium(_ *testing.T, program, dir, url string) []string {
+	return []string{program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-breakpad",
+		"--no-first-run", "--no-proxy-server", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+		"--disable-features=WebRtcHideLocalIpsWithMdns", "--allow-loopback-in-peer-connection", "--user-data-dir=" + dir, url}
+}
+
+// firefoxPrefs do the same for Firefox.
+const firefoxPrefs = `user_pref("media.peerconnection.ice.obfuscate_host_addresses", false);
+user_pref("media.peerconnection.ice.loopback", true);
+user_pref("network.proxy.type", 0);
+user_pref("network.captive-portal-service.enabled", false);
+user_pref("network.connectivity-service.enabled", false);
+user_pref("network.dns.disablePrefetch", true);
+user_pref("app.update.enabled", false);
+user_pref("app.normandy.enabled", false);
+user_pref("browser.aboutwelcome.enabled", false);
+user_pref("browser.region.network.url", "");
+user_pref("browser.safebrowsing.malware.enabled", false);
+user_pref("browser.safebrowsing.phishing.enabled", false);
+user_pref("browser.shell.checkDefaultBrowser", false);
+user_pref("datareporting.policy.dataSubmissionEnabled", false);
+user_pref("extensions.update.enabled", false);
+user_pref("services.settings.server", "http://127.0.0.1:9");
+user_pref("toolkit.telemetry.server", "");
+`
+
+func firefox(t *testing.T, program, dir, url string) []string {
+	if err := os.WriteFile(filepath.Join(dir, "user.js"), []byte(firefoxPrefs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{program, "-headless", "-no-remote", "-profile", dir, url}
+}
+
+// find returns the path of the program. Without it the test is skipped, or fails in CI.
+func (b browser) find(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath(b.program)
+	if err == nil {
+		return path
+	}
+	what := "no " + b.program + " here; it is in the Debian package " + b.debianPackage
+	if os.Getenv("CI") != "" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+	return ""
+}
+
+// open shows a page until the test ends.
+func (b browser) open(t *testing.T, url string) {
+	t.Helper()
+	path, dir := b.find(t), t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	argv := b.command(t, path, dir, url)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "XDG_RUNTIME_DIR=" + dir, "MOZ_CRASHREPORTER_DISABLE=1"}
+	// All its processes are one group. The kernel ends the first if this one dies without a word, and the others follow.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = 10 * time.Second // For the last of the group to close its standard error.
+	if err := cmd.Start(); err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	t.Cleanup(func() {
+		select {
+		case err := <-ended:
+			t.Errorf("%s ended by itself: %v", b.name, err)
+			cancel()
+		default:
+			cancel()
+			if err := <-ended; errors.Is(err, exec.ErrWaitDelay) {
+				t.Errorf("%s: processes are left", b.name)
+			}
+		}
+		if t.Failed() {
+			t.Logf("%s said: %.4000s", b.name, said.String())
+		}
+	})
+}
