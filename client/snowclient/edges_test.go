@@ -96,7 +96,7 @@ func (v *volunteer) serve(client carrier.Conn) {
 		}
 	}
 	pumps.Go(func() { pump(relay, client, func(m []byte) [][]byte { return [][]byte{m} }) })
-	pumps.Go(func() { pump(client, relay, v.down) })
+	pumps.Go(func() { pump(client, relay, v.down()) })
 	if id, packets, err := turbotunnel.Accept(context.Background(), far); err == nil {
 		v.bridge.add(id, packets)
 	} else {
@@ -109,17 +109,21 @@ func (v *volunteer) serve(client carrier.Conn) {
 // A volunteer that cuts or joins messages although its answer promises not to
 // costs the session one path: the next channel is ordered, where it does no harm.
 func TestBrokenPromisesCostOnePath(t *testing.T) {
-	var first []byte
-	for name, down := range map[string]func([]byte) [][]byte{
-		"cuts": func(m []byte) [][]byte { return [][]byte{m[:len(m)/2], m[len(m)/2:]} },
-		"joins": func(m []byte) [][]byte {
-			if first == nil {
-				first = m
-				return nil
+	for name, down := range map[string]func() func([]byte) [][]byte{
+		"cuts": func() func([]byte) [][]byte {
+			return func(m []byte) [][]byte { return [][]byte{m[:len(m)/2], m[len(m)/2:]} }
+		},
+		"joins": func() func([]byte) [][]byte {
+			var first []byte
+			return func(m []byte) [][]byte {
+				if first == nil {
+					first = m
+					return nil
+				}
+				both := append(first, m...)
+				first = nil
+				return [][]byte{both[:len(both)/3], both[len(both)/3:]} // and cuts elsewhere
 			}
-			both := append(first, m...)
-			first = nil
-			return [][]byte{both[:len(both)/3], both[len(both)/3:]} // and cuts elsewhere
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
