@@ -50,7 +50,7 @@ type volunteer struct {
 	t        *testing.T
 	bridge   *bridge
 	endpoint *rtc.Endpoint
-	down     func(msg []byte) [][]byte
+	down     func() func(msg []byte) [][]byte // what becomes of messages down, for each client
 
 	mu    sync.Mutex
 	kinds []string // of the channels, in order
