@@ -45,11 +45,11 @@ lint: ## gofmt, go vet, staticcheck, import rules
 .PHONY: test-race
 test-race: ## every package under the race detector; the programs that the whole-system tests start have it too
 	scripts/gotest -race -p 2 -timeout 10m $$($(GO) list ./... | grep -v -e /test/system -e /test/interop -e /test/netem -e /test/browser)
-	scripts/gotest -race -count=1 -p 1 -timeout 15m $(SYSTEM)
+	scripts/gotest -race -count=1 -p 2 -timeout 15m $(SYSTEM)
 
 .PHONY: test-system
 test-system: ## the whole-system tests in full size, and those over shaped lines, with the programs as users get them
-	scripts/gotest -count=1 -p 1 -timeout 10m ./test/system ./test/netem
+	scripts/gotest -count=1 -p 2 -timeout 10m ./test/system/... ./test/netem
 
 .PHONY: test-browser
 test-browser: ## volunteers in Chromium and Firefox, which must be installed; not part of make test yet

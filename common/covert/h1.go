@@ -30,7 +30,7 @@ type h1Conn struct {
 	r     *bufio.Reader
 	used  bool
 
-	mu     sync.Mutex
+	mu     sync.Mutex // guards the rest
 	busy   bool
 	err    error // not nil: ended
 	since  time.Time
@@ -41,6 +41,8 @@ func newH1Conn(t *Transport, h *host, conn net.Conn) *h1Conn {
 	c := &h1Conn{transport: t, host: h, conn: conn, since: wallClock()}
 	c.limit = io.LimitedReader{R: conn}
 	c.r = bufio.NewReader(&c.limit)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.expire = time.AfterFunc(t.options.IdleTimeout, c.expireIdle)
 	return c
 }

@@ -15,6 +15,10 @@ const (
 	// settle is how long programs may take to let go of what a session held; a client lingers 10 s over a finished one.
 	settle = time.Minute
 
+	// lingers is a little more than a client keeps a session without streams. Its sockets do not tell: before its first
+	// session a client holds as many, ready for it.
+	lingers = 12 * time.Second
+
 	// sessionIdle is how long the server keeps a session without carriers: a minute, looked at six times a minute, and
 	// some more. It has nothing that could be asked whether it has let go.
 	sessionIdle = 75 * time.Second
@@ -78,6 +82,10 @@ func (l *leakCheck) check(t *testing.T, ctx context.Context) {
 	})
 	if t.Failed() {
 		return
+	}
+	select {
+	case <-time.After(lingers):
+	case <-ctx.Done():
 	}
 	limits := map[*stage.Process]int{
 		s.Client().Process: idleClient + slackGoroutines,
