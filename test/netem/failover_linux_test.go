@@ -44,8 +44,8 @@ func failover(t *testing.T, paths int, limit time.Duration) {
 	if err := f.Wait(b.ctx); err != nil {
 		t.Fatal(err)
 	}
+	size := 10_000_000 * int64(paths) // The last moment is in the middle of it.
 	for _, moment := range []time.Duration{0, 150 * time.Millisecond, 500 * time.Millisecond, 1200 * time.Millisecond, 2500 * time.Millisecond} {
-		const size = 10_000_000
 		start, before := time.Now(), f.Received()
 		if err := f.Get(size); err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func failover(t *testing.T, paths int, limit time.Duration) {
 		uses.reset()
 		takeAway(lost)
 		err := f.Wait(b.ctx)
-		fmt.Fprintf(&text, "max %d, %s of %s after %4d ms: longest stall %5.2f s, 10 MB in %5.2f s\n", paths, *how, lost.Name(), moment.Milliseconds(),
+		fmt.Fprintf(&text, "max %d, %s of %s after %4d ms: longest stall %5.2f s, all in %5.2f s\n", paths, *how, lost.Name(), moment.Milliseconds(),
 			f.Stall().Seconds(), time.Since(start).Seconds())
 		if err != nil {
 			t.Fatalf("%v\n%s", err, &text)
