@@ -49,7 +49,7 @@ test-race: ## every package under the race detector; the programs that the whole
 
 .PHONY: test-system
 test-system: ## the whole-system tests in full size, and those over shaped lines, with the programs as users get them
-	scripts/gotest -count=1 -p 2 -timeout 10m ./test/system/... ./test/netem
+	scripts/gotest -count=1 -p 2 -timeout 10m ./test/system ./test/netem
 
 .PHONY: test-browser
 test-browser: ## volunteers in Chromium and Firefox, which must be installed; not part of make test yet
