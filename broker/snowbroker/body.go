@@ -48,6 +48,11 @@ type requestBody struct {
 func (b *bodyReader) read(w http.ResponseWriter, r *http.Request) (requestBody, error) {
 	body := requestBody{from: b}
 	if r.ContentLength > messages.MaxBodyBytes {
+		// Reading beyond a limit, here of nothing, makes the server keep the
+		// connection until the refusal has arrived. It would else close it with
+		// bytes unread, and the reset could overtake the refusal.
+		var one [1]byte
+		_, _ = http.MaxBytesReader(w, r.Body, 0).Read(one[:])
 		return body, errBodyTooLong
 	}
 	if v := b.pool.Get(); v != nil {
