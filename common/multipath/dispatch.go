@@ -28,6 +28,9 @@ func wireSize(seg *outSegment) int { return headerLen + seg.pkt.n }
 // stepLocked does everything that is due: time-outs, segments that may leave,
 // acknowledgements. It is called after every change.
 func (c *Conn) stepLocked(now time.Duration) {
+	for _, p := range c.paths {
+		p.fl.fade(now)
+	}
 	if now >= c.nextDue {
 		c.timeoutsLocked(now)
 	}

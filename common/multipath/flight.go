@@ -58,6 +58,7 @@ type flight struct {
 	newest time.Duration // when the latest segment that was delivered had left
 
 	srtt, rttvar time.Duration // 0 before the first sample (RFC 6298)
+	faded        time.Duration // when they last shrank without one
 	minRTT       time.Duration // ever
 	reorder      time.Duration // extra patience, after segments that were not lost
 
@@ -114,6 +115,18 @@ func (f *flight) measure(rtt time.Duration) {
 	f.rttvar += ((f.srtt - rtt).Abs() - f.rttvar) / 4
 	f.srtt += (rtt - f.srtt) / 8
 	f.minRTT = min(f.minRTT, rtt)
+}
+
+// fade lets the smoothed round trip of a path that holds nothing shrink towards
+// its least, by half for each round trip: the queue in which it was measured has
+// gone. Otherwise the scheduler would pass over the path for ever, and its next
+// silence would be noticed seconds late.
+func (f *flight) fade(now time.Duration) {
+	if f.bytes > 0 || f.srtt <= f.minRTT+max(queueMin, f.minRTT/8) || now-max(f.at, f.faded) <= f.srtt {
+		return
+	}
+	f.faded = now
+	f.srtt, f.rttvar = max(f.srtt/2, f.minRTT), f.rttvar/2
 }
 
 // finish makes the sample of the packet that has been looked at.

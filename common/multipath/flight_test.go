@@ -238,3 +238,29 @@ func TestSuccessorHasNoRateOfItsPredecessor(t *testing.T) {
 		t.Log(r)
 	})
 }
+
+// The round trip of a path that is not used any more is not for ever that of the
+// queue in which it was last measured.
+func TestRoundTripFades(t *testing.T) {
+	f := flight{srtt: 640 * ms, rttvar: 80 * ms, minRTT: 170 * ms, at: time.Second, bytes: 100}
+	now := time.Second
+	f.fade(now + time.Hour)
+	if f.srtt != 640*ms {
+		t.Errorf("%v on a path that holds something", f.srtt)
+	}
+	f.bytes = 0
+	f.fade(now + 640*ms)
+	if f.srtt != 640*ms {
+		t.Errorf("%v before a round trip has passed", f.srtt)
+	}
+	for _, want := range []time.Duration{320 * ms, 170 * ms, 170 * ms} {
+		now += 641 * ms
+		f.fade(now)
+		if f.srtt != want {
+			t.Errorf("%v, want %v", f.srtt, want)
+		}
+	}
+	if f.rttvar != 20*ms {
+		t.Errorf("variation %v, want a quarter of what it was", f.rttvar)
+	}
+}
