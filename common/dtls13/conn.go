@@ -3,7 +3,10 @@ package dtls13
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
+	"sync"
 	"time"
 )
 
@@ -17,9 +20,43 @@ import (
 // owner must keep calling Read.
 type Conn struct {
 	transport net.Conn
+	writes    sync.Pool // of *writing
+
+	// Readers take turns: readMu is held while one waits for the transport, and
+	// is taken before mu. It guards the machine's inbound, too.
+	readMu sync.Mutex
+	buf    []byte
+	rest   []byte   // of buf: records that have not been looked at
+	queue  [][]byte // application data that came with the handshake
+
+	mu     sync.Mutex // guards what follows; never held across I/O
+	m      *machine   // but for its inbound
+	closed bool
+	timer  *time.Timer
+	armed  time.Time      // what timer is set to
+	timers sync.WaitGroup // of timers set or running
 }
 
-var errNotYet = errors.New("dtls13: not implemented")
+const (
+	// bufferSize holds the largest record.
+	bufferSize = plainHeaderSize + maxBody
+
+	// lastWords bounds how long close_notify may wait for a transport that is
+	// stuck.
+	lastWords = 250 * time.Millisecond
+
+	// rekeyAfter is how many records are sent under one key before it is
+	// changed. RFC 8446 section 5.5 allows 2^24.5 for AES-GCM.
+	rekeyAfter = 1 << 24
+)
+
+var (
+	errRecordSize = errors.New("dtls13: payload is larger than a record")
+	errHandshake  = errors.New("dtls13: handshake")
+)
+
+// past is a deadline that ends a Read.
+func past() time.Time { return time.Unix(0, 1) }
 
 // Client makes the handshake as DTLS client (setup:active) over transport, whose
 // every Read and Write is one datagram. It returns once application data may be
@@ -28,38 +65,174 @@ var errNotYet = errors.New("dtls13: not implemented")
 // transport; whoever called does. A Conn that was returned closes transport in
 // Close.
 func Client(ctx context.Context, transport net.Conn, config Config) (*Conn, error) {
-	return nil, errNotYet
+	return connect(ctx, transport, config, true)
 }
 
 // Server is Client for the other end (setup:passive). It returns once the
 // client's last flight has arrived.
 func Server(ctx context.Context, transport net.Conn, config Config) (*Conn, error) {
-	return nil, errNotYet
+	return connect(ctx, transport, config, false)
 }
 
-// Read returns the payload of the next record. A payload longer than p is lost,
-// and io.ErrShortBuffer returned. After the peer's close_notify it is io.EOF.
-// Records that are not genuine are dropped without a word.
-func (c *Conn) Read(p []byte) (int, error) { return 0, errNotYet }
+func connect(ctx context.Context, transport net.Conn, config Config, client bool) (*Conn, error) {
+	config, err := config.filled()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{transport: transport, buf: make([]byte, bufferSize), m: newMachine(config, client, time.Now())}
+	c.writes.New = func() any { return new(writing) }
+	c.m.in.clock = time.Now
+	if err := c.handshake(ctx); err != nil {
+		c.stop()
+		return nil, fmt.Errorf("%w: %w", errHandshake, err)
+	}
+	return c, nil
+}
 
-// Write sends p as one record in one datagram.
-func (c *Conn) Write(p []byte) (int, error) { return 0, errNotYet }
+// handshake reads until the handshake is complete.
+func (c *Conn) handshake(ctx context.Context) error {
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		c.transport.SetReadDeadline(past())
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted
+		}
+		c.transport.SetReadDeadline(time.Time{})
+	}()
+	c.readMu.Lock()
+	defer c.readMu.Unlock()
+	c.drive(func(m *machine) { m.start(time.Now()) })
+	for {
+		if done, err := c.status(); done || err != nil {
+			return err
+		}
+		n, err := c.transport.Read(c.buf)
+		if err != nil {
+			if _, failed := c.status(); failed != nil {
+				return failed
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			return fmt.Errorf("read: %w", err)
+		}
+		c.drive(func(m *machine) { m.input(time.Now(), c.buf[:n]) })
+	}
+}
 
-// WriteBatch sends each of packets as Write does, in order, with fewer system
-// calls if the transport has a method of this name and type itself. It returns
-// how many were sent.
-func (c *Conn) WriteBatch(packets [][]byte) (int, error) { return 0, errNotYet }
+// status says whether the handshake is complete, and why it never will be.
+func (c *Conn) status() (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m.err != nil {
+		return false, c.m.err
+	}
+	if c.m.closed {
+		return false, io.EOF
+	}
+	c.queue = append(c.queue, c.m.data...)
+	c.m.data = nil
+	return c.m.done, nil
+}
+
+// drive has the machine do something, sends what comes of it, and sets the timer.
+func (c *Conn) drive(f func(*machine)) {
+	c.mu.Lock()
+	f(c.m)
+	out := c.m.out
+	c.m.out = nil
+	c.armLocked()
+	failed := c.m.err != nil
+	c.mu.Unlock()
+	for _, datagram := range out {
+		c.transport.Write(datagram) // What is lost is sent again.
+	}
+	if failed {
+		c.transport.SetReadDeadline(past()) // Whoever reads is to look at the error.
+	}
+}
+
+// armLocked sets the timer to the machine's deadline.
+func (c *Conn) armLocked() {
+	d := c.m.deadline()
+	if c.closed {
+		d = time.Time{}
+	}
+	if d.Equal(c.armed) {
+		return
+	}
+	if c.timer != nil && c.timer.Stop() {
+		c.timers.Done()
+	}
+	c.timer, c.armed = nil, d
+	if !d.IsZero() {
+		c.timers.Add(1)
+		c.timer = time.AfterFunc(time.Until(d), c.onTimer)
+	}
+}
+
+func (c *Conn) onTimer() {
+	defer c.timers.Done()
+	c.drive(func(m *machine) {
+		c.armed = time.Time{}
+		if !c.closed {
+			m.timeout(time.Now())
+		}
+	})
+}
+
+// stop ends the timer.
+func (c *Conn) stop() {
+	c.mu.Lock()
+	c.closed = true
+	c.armLocked()
+	c.mu.Unlock()
+	c.timers.Wait()
+}
 
 // Close sends close_notify, once, and closes the transport.
-func (c *Conn) Close() error { return errNotYet }
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil
+	}
+	c.closed = true
+	c.m.close()
+	c.mu.Unlock()
+	c.transport.SetWriteDeadline(time.Now().Add(lastWords))
+	c.drive(func(*machine) {})
+	err := c.transport.Close()
+	c.timers.Wait()
+	return err
+}
 
 // State is what the handshake has agreed on.
-func (c *Conn) State() State { return State{} }
+func (c *Conn) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m.state
+}
 
 // Export derives keying material (RFC 8446 section 7.5, in 1.2 RFC 5705): for
 // SRTP the label is "EXTRACTOR-dtls_srtp", the context nil (RFC 5764 section 4.2).
 func (c *Conn) Export(label string, context []byte, length int) ([]byte, error) {
-	return nil, errNotYet
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.m.export(label, context, length)
+}
+
+// UpdateKeys changes the keys that we send with (RFC 9147 section 8), and asks
+// the peer to change its own if request. In 1.2 it does nothing. Conn does it by
+// itself before a key has been used too often.
+func (c *Conn) UpdateKeys(request bool) {
+	c.drive(func(m *machine) {
+		m.now = time.Now()
+		m.requestUpdate(request)
+	})
 }
 
 // LocalAddr implements net.Conn.

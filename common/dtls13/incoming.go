@@ -1,0 +1,114 @@
+package dtls13
+
+import "time"
+
+// takeHandshake takes a record with fragments of handshake messages.
+func (m *machine) takeHandshake(r record) error {
+	kept, old := false, false
+	for rest := r.body; len(rest) > 0; {
+		f, after, ok := cutFragment(rest)
+		if !ok {
+			break
+		}
+		rest = after
+		if r.epoch < m.floor && int16(f.seq-m.asm.next) >= 0 {
+			continue
+		}
+		switch m.asm.add(f, r.epoch) {
+		case fragmentKept:
+			kept = true
+		case fragmentOld:
+			old = true
+		}
+	}
+	if kept && len(m.acks) < maxReceived {
+		m.acks = append(m.acks, r.recordNumber)
+	}
+	for m.err == nil {
+		msg, epoch, ok := m.asm.take()
+		if !ok {
+			break
+		}
+		if epoch < m.floor {
+			return fault(alertUnexpectedMessage, "message of an epoch that is over")
+		}
+		if err := m.next(msg); err != nil {
+			return err
+		}
+	}
+	switch {
+	case kept:
+		m.acknowledge()
+	case old:
+		m.takeOld(r)
+	}
+	return nil
+}
+
+// raise says that from now on messages come in this epoch. What has come in
+// others and was not its turn yet is dropped: in clear it could be anybody's.
+func (m *machine) raise(epoch uint64) {
+	m.floor = epoch
+	m.asm.forget(epoch)
+}
+
+// takeOld takes a record that holds only what has been taken before: the peer
+// has not got our answer.
+func (m *machine) takeOld(r record) {
+	switch {
+	case m.version == Version13 && m.done && (r.epoch > 2 || r.epoch == 2 && !m.client):
+		m.acks = append(m.acks[:0], r.recordNumber)
+		m.acknowledge()
+	case m.flight != nil:
+		m.sendAgain()
+	case m.version == Version12 && m.done:
+		m.repeat12(r)
+	}
+}
+
+// maxReceived bounds the records that one ACK lists.
+const maxReceived = 32
+
+// acknowledge sees to an ACK for what has come of the peer's flight. After the
+// handshake each message is a flight, as is a client's last one; else the answer
+// stands for the ACK, and one is sent only if the flight is still incomplete
+// after a quarter of the timer (RFC 9147 section 7.1).
+func (m *machine) acknowledge() {
+	switch {
+	case m.version != Version13 || len(m.acks) == 0:
+	case m.done:
+		m.sendACK()
+		m.acks = nil
+	case m.ackAt.IsZero():
+		m.ackAt = m.now.Add(m.p.timers[0] / 4)
+	}
+}
+
+// sendACK acknowledges what has been noted.
+func (m *machine) sendACK() {
+	m.ackAt = time.Time{}
+	m.sendRecord(typeACK, marshalACK(m.acks))
+}
+
+// takeACK takes an ACK (RFC 9147 section 7.2). One in clear could be anybody's.
+func (m *machine) takeACK(r record) {
+	f := m.flight
+	if r.epoch < 2 || f == nil {
+		return
+	}
+	numbers, ok := parseACK(r.body)
+	if !ok {
+		return
+	}
+	news, all := f.ack(numbers)
+	switch {
+	case all:
+		m.flight = nil
+		if f.acked != nil {
+			f.acked()
+		}
+		m.updateKeys()
+	case news:
+		m.sendAgain()
+	}
+}
