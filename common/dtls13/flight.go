@@ -66,27 +66,25 @@ func (f *flight) ack(numbers []recordNumber) (news, all bool) {
 
 // A packer cuts messages into records and datagrams as a profile does.
 type packer struct {
-	m        *machine
-	record   int // bounds of a datagram of one record, and of several
-	datagram int
-	join     bool
+	m     *machine
+	cut   cut
+	limit int
 
-	out     []byte // the datagram so far
-	epoch   *writeEpoch
-	payload []byte // of the record that is open, with epoch
+	out     []byte      // the datagram so far
+	epoch   *writeEpoch // of the record that is open, nil if none is
+	payload []byte      // of that record
 	parts   []part
 }
 
 // pack sends all of the flight that has not been acknowledged.
 func (m *machine) pack(f *flight) {
-	c := m.p.flights
-	later := 0
-	if f.tries >= c.patience {
-		later = 1
+	p := packer{m: m, cut: m.p.flights}
+	p.limit = p.cut.limit[0]
+	if f.tries >= p.cut.patience {
+		p.limit = p.cut.limit[1]
 	}
-	p := packer{m: m, record: c.record[later], datagram: c.datagram[later], join: c.join}
 	if m.cfg.MTU > 0 {
-		p.record, p.datagram = min(p.record, m.cfg.MTU), min(p.datagram, m.cfg.MTU)
+		p.limit = min(p.limit, m.cfg.MTU-looseSize)
 	}
 	for i, out := range f.messages {
 		if out.ccs {
@@ -104,18 +102,20 @@ func (m *machine) pack(f *flight) {
 	p.closeDatagram()
 }
 
+// looseSize is the most that a loose limit leaves out.
+const looseSize = plainHeaderSize + tagSize + 16
+
 // room is how many bytes of a fragment fit in a record of w in the datagram that
 // is open, after those of the record that is open.
 func (p *packer) room(w *writeEpoch) int {
-	limit := p.datagram
-	if len(p.out) == 0 {
-		limit = p.record
+	used := len(p.out) + msgHeaderSize
+	if !p.cut.loose {
+		used += w.overhead()
 	}
-	used := len(p.out) + w.overhead() + msgHeaderSize
 	if w == p.epoch {
 		used += len(p.payload)
 	}
-	return limit - used
+	return p.limit - used
 }
 
 // add puts the bytes of a message into records.
@@ -124,7 +124,7 @@ func (p *packer) add(i int, out *outMessage, s span) {
 	if w == nil {
 		return
 	}
-	if w != p.epoch || !p.join {
+	if w != p.epoch || !p.cut.join {
 		p.closeRecord()
 	}
 	for {
@@ -150,7 +150,7 @@ func (p *packer) changeCipherSpec(w *writeEpoch) {
 	if w == nil {
 		return
 	}
-	if len(p.out)+plainHeaderSize+1 > p.datagram {
+	if len(p.out)+plainHeaderSize+1 > p.limit {
 		p.closeDatagram()
 	}
 	seq, err := w.number()

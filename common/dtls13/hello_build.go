@@ -125,21 +125,33 @@ func addALPN(b *cryptobyte.Builder, names ...string) {
 }
 
 // encryptedExtensions builds a server's (RFC 8446 section 4.3.1).
-func (p Profile) encryptedExtensions(srtp uint16, alpn string, recordLimit bool) []byte {
+func (p Profile) encryptedExtensions(client clientHello, srtp uint16, alpn string) []byte {
 	var b cryptobyte.Builder
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		if p.groupsEE {
-			var known []uint16
-			for _, g := range p.groups {
-				if curve(g) != nil {
-					known = append(known, g)
-				}
-			}
-			addExtension(b, extSupportedGroups, func(b *cryptobyte.Builder) { addUint16s(b, known) })
+		if p.fullEE {
+			p.addFull(b, client, alpn)
 		}
 		if srtp != 0 {
 			addExtension(b, extUseSRTP, func(b *cryptobyte.Builder) { addSRTP(b, srtp) })
 		}
 	})
 	return b.BytesOrPanic()
+}
+
+// addFull adds what Firefox tells beside use_srtp: the groups that both have, and
+// the answers to two extensions.
+func (p Profile) addFull(b *cryptobyte.Builder, client clientHello, alpn string) {
+	var common []uint16
+	for _, g := range p.groups {
+		if slices.Contains(client.groups, g) {
+			common = append(common, g)
+		}
+	}
+	addExtension(b, extSupportedGroups, func(b *cryptobyte.Builder) { addUint16s(b, common) })
+	if alpn != "" {
+		addExtension(b, extALPN, func(b *cryptobyte.Builder) { addALPN(b, alpn) })
+	}
+	if client.recordLimit {
+		addExtension(b, extRecordSizeLimit, func(b *cryptobyte.Builder) { b.AddUint16(maxPayload + 1) })
+	}
 }

@@ -21,8 +21,8 @@ func (m *machine) takeHandshake(r record) error {
 			old = true
 		}
 	}
-	if kept && len(m.acks) < maxReceived {
-		m.acks = append(m.acks, r.recordNumber)
+	if kept {
+		m.received(r.recordNumber)
 	}
 	for m.err == nil {
 		msg, epoch, ok := m.asm.take()
@@ -37,7 +37,7 @@ func (m *machine) takeHandshake(r record) error {
 		}
 	}
 	switch {
-	case kept:
+	case kept && (!m.done || !m.client || r.epoch > 2): // A client's answer to epoch 2 is its own flight.
 		m.acknowledge()
 	case old:
 		m.takeOld(r)
@@ -57,7 +57,7 @@ func (m *machine) raise(epoch uint64) {
 func (m *machine) takeOld(r record) {
 	switch {
 	case m.version == Version13 && m.done && (r.epoch > 2 || r.epoch == 2 && !m.client):
-		m.acks = append(m.acks[:0], r.recordNumber)
+		m.received(r.recordNumber)
 		m.acknowledge()
 	case m.flight != nil:
 		m.sendAgain()
@@ -69,6 +69,15 @@ func (m *machine) takeOld(r record) {
 // maxReceived bounds the records that one ACK lists.
 const maxReceived = 32
 
+// received notes a record for the next ACK. Browsers go on with the list of the
+// peer's last flight for what comes after the handshake.
+func (m *machine) received(n recordNumber) {
+	if len(m.acks) == maxReceived {
+		m.acks = append(m.acks[:0], m.acks[1:]...)
+	}
+	m.acks = append(m.acks, n)
+}
+
 // acknowledge sees to an ACK for what has come of the peer's flight. After the
 // handshake each message is a flight, as is a client's last one; else the answer
 // stands for the ACK, and one is sent only if the flight is still incomplete
@@ -78,7 +87,6 @@ func (m *machine) acknowledge() {
 	case m.version != Version13 || len(m.acks) == 0:
 	case m.done:
 		m.sendACK()
-		m.acks = nil
 	case m.ackAt.IsZero():
 		m.ackAt = m.now.Add(m.p.timers[0] / 4)
 	}

@@ -151,7 +151,10 @@ func (m *machine) deadline() time.Time {
 // begin makes messages the flight under way. What the peer sent before is
 // acknowledged by it.
 func (m *machine) begin(messages []*outMessage, acked func()) {
-	m.acks, m.ackAt = nil, time.Time{}
+	m.ackAt = time.Time{}
+	if !m.client || !m.p.keepACKs {
+		m.acks = nil
+	}
 	m.flight = &flight{messages: messages, acked: acked}
 	m.sendFlight()
 }

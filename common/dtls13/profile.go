@@ -17,13 +17,14 @@ type Profile struct {
 	order    []uint16 // of the ClientHello's extensions
 	permute  bool     // that order for each connection
 	alpn     []string // offered, and a server's preference
-	groupsEE bool     // a server tells its groups in EncryptedExtensions
+	fullEE   bool     // a server has more than use_srtp in EncryptedExtensions
 
 	order12     []uint16 // of the ServerHello's extensions in 1.2
 	certTypes12 []uint8  // of 1.2's CertificateRequest
 
-	flights cut
-	timers  []time.Duration // until a flight is sent again, then doubled
+	flights  cut
+	keepACKs bool            // a client's own flight does not end the list of what it acknowledges
+	timers   []time.Duration // until a flight is sent again, then doubled
 
 	commonName func(random []byte) string
 	serialSize int
@@ -31,16 +32,16 @@ type Profile struct {
 
 // A cut says how messages become records and datagrams.
 type cut struct {
-	// record bounds a datagram that holds one record. It is the first value,
-	// until the flight has been sent again as often as browsers wait before
-	// they think it too large, then the second.
-	record [2]int
-	// datagram bounds one that holds several; the same.
-	datagram [2]int
-	// patience is after how many timers the second values apply.
+	// limit bounds a datagram. It is the first value, until the flight has been
+	// sent again as often as the browser waits before it thinks that too large,
+	// then the second.
+	limit [2]int
+	// patience is after how many timers the second value applies.
 	patience int
 	// join has messages of one epoch share a record.
 	join bool
+	// loose leaves the header and the tag of the last record out of the count.
+	loose bool
 }
 
 // Chromium is Chromium 156, as captured (chromium-156.json in testdata).
@@ -60,7 +61,7 @@ func Chromium() Profile {
 		permute:     true,
 		order12:     []uint16{extEMS, extRenegotiation, extPointFormats, extUseSRTP},
 		certTypes12: []uint8{1, 64}, // rsa_sign, ecdsa_sign
-		flights:     cut{record: [2]int{1200, 1200}, datagram: [2]int{1200, 1200}, patience: 1, join: true},
+		flights:     cut{limit: [2]int{1200, 1200}, join: true},
 		timers:      milliseconds(50, 100, 200, 400, 800, 1600, 3200),
 		commonName:  func([]byte) string { return "WebRTC" },
 		serialSize:  8,
@@ -82,10 +83,11 @@ func Firefox() Profile {
 		order: []uint16{extEMS, extRenegotiation, extSupportedGroups, extPointFormats, extALPN, extDelegated, extKeyShare, extVersions,
 			extSignatureAlgs, extRecordSizeLimit, extUseSRTP},
 		alpn:        []string{"webrtc", "c-webrtc"},
-		groupsEE:    true,
+		fullEE:      true,
 		order12:     []uint16{extRenegotiation, extPointFormats, extEMS, extUseSRTP},
 		certTypes12: []uint8{1, 64, 2}, // rsa_sign, ecdsa_sign, dss_sign
-		flights:     cut{record: [2]int{1408, 1188}, datagram: [2]int{1472, 1252}, patience: 3},
+		flights:     cut{limit: [2]int{1395, 1175}, patience: 3, loose: true},
+		keepACKs:    true,
 		timers:      milliseconds(50, 110, 250, 400, 800, 1600),
 		commonName:  hexName,
 		serialSize:  4,

@@ -130,7 +130,7 @@ func (m *machine) sendServerFlight(flight []*outMessage, h clientHello) error {
 		}
 	}
 	flight = append(flight,
-		m.message(msgEncryptedExtensions, 2, m.p.encryptedExtensions(m.state.SRTPProfile, alpn, h.recordLimit)),
+		m.message(msgEncryptedExtensions, 2, m.p.encryptedExtensions(h, m.state.SRTPProfile, alpn)),
 		m.message(msgCertificateRequest, 2, certificateRequest13(m.p.reqAlgs)))
 	proof, err := m.proof(signedByServer)
 	if err != nil {
