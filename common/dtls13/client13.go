@@ -36,7 +36,7 @@ func (m *machine) onServerHello(msg message) error {
 	}
 	s, known := suite13(h.suite)
 	switch {
-	case h.version != Version13:
+	case h.version != Version13 || !m.p.has13():
 		return fault(alertIllegalParameter, "server chose a version that was not offered")
 	case !known || !slices.Contains(m.p.suites, h.suite):
 		return fault(alertIllegalParameter, "server chose a cipher suite that was not offered")
@@ -64,7 +64,6 @@ func (m *machine) onServerHello(msg message) error {
 	if err := m.agreed(secret); err != nil {
 		return err
 	}
-	m.flight = nil // The answer stands for its ACK.
 	m.raise(2)
 	m.next = m.onEncryptedExtensions
 	return nil

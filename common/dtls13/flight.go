@@ -124,7 +124,7 @@ func (p *packer) add(i int, out *outMessage, s span) {
 	if w == nil {
 		return
 	}
-	if w != p.epoch || !p.cut.join {
+	if w != p.epoch || !p.cut.join || w.epoch == 0 {
 		p.closeRecord()
 	}
 	for {

@@ -1,6 +1,10 @@
 package dtls13
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // takeHandshake takes a record with fragments of handshake messages.
 func (m *machine) takeHandshake(r record) error {
@@ -23,6 +27,9 @@ func (m *machine) takeHandshake(r record) error {
 	}
 	if kept {
 		m.received(r.recordNumber)
+		if m.version == Version13 && !m.done {
+			m.flight = nil // Any part of an answer stands for its ACK (RFC 9147 section 7.1).
+		}
 	}
 	for m.err == nil {
 		msg, epoch, ok := m.asm.take()
@@ -37,9 +44,9 @@ func (m *machine) takeHandshake(r record) error {
 		}
 	}
 	switch {
-	case kept && (!m.done || !m.client || r.epoch > 2): // A client's answer to epoch 2 is its own flight.
-		m.acknowledge()
-	case old:
+	case m.version == Version13 && kept:
+		m.acknowledge(r.epoch)
+	case old && !kept:
 		m.takeOld(r)
 	}
 	return nil
@@ -53,16 +60,24 @@ func (m *machine) raise(epoch uint64) {
 }
 
 // takeOld takes a record that holds only what has been taken before: the peer
-// has not got our answer.
+// has not got our answer. BoringSSL lists it in the next ACK, NSS sends its
+// flight again, or acknowledges the peer's last.
 func (m *machine) takeOld(r record) {
 	switch {
-	case m.version == Version13 && m.done && (r.epoch > 2 || r.epoch == 2 && !m.client):
-		m.received(r.recordNumber)
-		m.acknowledge()
-	case m.flight != nil:
-		m.sendAgain()
 	case m.version == Version12 && m.done:
 		m.repeat12(r)
+	case m.version == Version12 || m.version == 0:
+		if m.p.resends {
+			m.sendAgain()
+		}
+	case !m.p.resends:
+		m.received(r.recordNumber)
+		m.scheduleACK()
+	case m.done && (r.epoch > 2 || r.epoch == 2 && !m.client):
+		m.received(r.recordNumber)
+		m.sendACK()
+	default:
+		m.sendAgain()
 	}
 }
 
@@ -81,20 +96,30 @@ func (m *machine) received(n recordNumber) {
 // acknowledge sees to an ACK for what has come of the peer's flight. After the
 // handshake each message is a flight, as is a client's last one; else the answer
 // stands for the ACK, and one is sent only if the flight is still incomplete
-// after a quarter of the timer (RFC 9147 section 7.1).
-func (m *machine) acknowledge() {
+// after a while. epoch is that of the last record.
+func (m *machine) acknowledge(epoch uint64) {
 	switch {
-	case m.version != Version13 || len(m.acks) == 0:
-	case m.done:
+	case !m.done:
+		m.scheduleACK()
+	case m.client && epoch <= 2: // Our answer has just been sent.
+	default:
 		m.sendACK()
-	case m.ackAt.IsZero():
-		m.ackAt = m.now.Add(m.p.timers[0] / 4)
+	}
+}
+
+// scheduleACK has one sent after a quarter of the timer (RFC 9147 section 7.1).
+func (m *machine) scheduleACK() {
+	if m.ackAt.IsZero() {
+		m.ackAt = m.now.Add(m.wait / 4)
 	}
 }
 
 // sendACK acknowledges what has been noted.
 func (m *machine) sendACK() {
 	m.ackAt = time.Time{}
+	slices.SortFunc(m.acks, func(a, b recordNumber) int { // RFC 9147 section 7 asks for it.
+		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.seq, b.seq))
+	})
 	m.sendRecord(typeACK, marshalACK(m.acks))
 }
 

@@ -30,6 +30,7 @@ type machine struct {
 	tr    transcript
 
 	flight *flight
+	wait   time.Duration  // of the timer set last
 	acks   []recordNumber // of the peer's flight under way
 	ackAt  time.Time      // when to acknowledge what has come; zero: never
 
@@ -53,7 +54,7 @@ const maxData = 32
 var errTimers = errors.New("dtls13: the peer does not answer")
 
 func newMachine(cfg Config, client bool, now time.Time) *machine {
-	m := &machine{cfg: cfg, p: cfg.Profile, client: client, now: now}
+	m := &machine{cfg: cfg, p: cfg.Profile, client: client, now: now, wait: cfg.Profile.timers[0]}
 	m.in.clock = func() time.Time { return m.now }
 	version := recordVersion
 	if client {
@@ -163,7 +164,8 @@ func (m *machine) begin(messages []*outMessage, acked func()) {
 func (m *machine) sendFlight() {
 	f := m.flight
 	m.pack(f)
-	f.last, f.deadline = m.now, m.now.Add(m.p.timer(f.tries))
+	m.wait = m.p.timer(f.tries)
+	f.last, f.deadline = m.now, m.now.Add(m.wait)
 	f.tries++
 }
 
@@ -171,7 +173,7 @@ func (m *machine) sendFlight() {
 // something is missing. It leaves the timer's step as it is.
 func (m *machine) sendAgain() {
 	f := m.flight
-	if f == nil || m.now.Sub(f.last) < m.p.timers[0]/2 || f.tries >= maxTries {
+	if f == nil || m.now.Sub(f.last) < m.wait/4 || f.tries >= maxTries {
 		return
 	}
 	f.tries--

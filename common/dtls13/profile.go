@@ -1,6 +1,9 @@
 package dtls13
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A Profile is a browser as it looks on the wire. Its zero value stands for
 // Chromium.
@@ -24,6 +27,7 @@ type Profile struct {
 
 	flights  cut
 	keepACKs bool            // a client's own flight does not end the list of what it acknowledges
+	resends  bool            // what comes again has it send its flight again, else it acknowledges it
 	timers   []time.Duration // until a flight is sent again, then doubled
 
 	commonName func(random []byte) string
@@ -38,7 +42,7 @@ type cut struct {
 	limit [2]int
 	// patience is after how many timers the second value applies.
 	patience int
-	// join has messages of one epoch share a record.
+	// join has messages of one epoch share a record, but for epoch 0.
 	join bool
 	// loose leaves the header and the tag of the last record out of the count.
 	loose bool
@@ -88,6 +92,7 @@ func Firefox() Profile {
 		certTypes12: []uint8{1, 64, 2}, // rsa_sign, ecdsa_sign, dss_sign
 		flights:     cut{limit: [2]int{1395, 1175}, patience: 3, loose: true},
 		keepACKs:    true,
+		resends:     true,
 		timers:      milliseconds(50, 110, 250, 400, 800, 1600),
 		commonName:  hexName,
 		serialSize:  4,
@@ -104,6 +109,9 @@ func milliseconds(ms ...int) []time.Duration {
 
 // Name is "chromium" or "firefox".
 func (p Profile) Name() string { return p.name }
+
+// has13 says whether 1.3 is offered and taken: by all profiles that are shipped.
+func (p Profile) has13() bool { return slices.Contains(p.versions, Version13) }
 
 // longestTimer bounds the doubling (RFC 9147 section 5.8.2 suggests 60 s).
 const longestTimer = time.Minute

@@ -17,7 +17,7 @@ func (m *machine) onClientHello(msg message) error {
 		return fault(alertDecodeError, "client hello")
 	}
 	m.hs.peerTakes = h.sigAlgs
-	if !slices.Contains(h.versions, Version13) {
+	if !m.p.has13() || !slices.Contains(h.versions, Version13) {
 		return m.onClientHello12(msg, h)
 	}
 	switch {
