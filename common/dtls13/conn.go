@@ -29,8 +29,10 @@ type Conn struct {
 	rest   []byte   // of buf: records that have not been looked at
 	queue  [][]byte // application data that came with the handshake
 
-	mu     sync.Mutex // guards what follows; never held across I/O
-	m      *machine   // but for its inbound
+	// mu guards what follows. It is never held across I/O; VerifyPeer is called
+	// with it, at a time when nobody has the Conn.
+	mu     sync.Mutex
+	m      *machine // but for its inbound
 	closed bool
 	timer  *time.Timer
 	armed  time.Time      // what timer is set to
@@ -109,7 +111,7 @@ func (c *Conn) handshake(ctx context.Context) error {
 		if done, err := c.status(); done || err != nil {
 			return err
 		}
-		n, err := c.transport.Read(c.buf)
+		n, err := c.receive()
 		if err != nil {
 			if _, failed := c.status(); failed != nil {
 				return failed
@@ -120,6 +122,16 @@ func (c *Conn) handshake(ctx context.Context) error {
 			return fmt.Errorf("read: %w", err)
 		}
 		c.drive(func(m *machine) { m.input(time.Now(), c.buf[:n]) })
+	}
+}
+
+// receive reads a datagram into buf. One that is larger than any record is lost.
+func (c *Conn) receive() (int, error) {
+	for {
+		n, err := c.transport.Read(c.buf)
+		if !errors.Is(err, io.ErrShortBuffer) {
+			return n, err
+		}
 	}
 }
 

@@ -131,7 +131,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 				return 0, err
 			}
 		}
-		n, err := c.transport.Read(c.buf)
+		n, err := c.receive()
 		if err != nil {
 			if end := c.end(); end != nil {
 				return 0, end

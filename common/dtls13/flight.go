@@ -34,6 +34,7 @@ type flight struct {
 	messages []*outMessage
 	sent     []sentRecord
 	tries    int
+	again    int       // how often it was sent before its time
 	last     time.Time // when it was sent last
 	deadline time.Time // when it is sent again; zero: never by time
 	// acked is called once the peer has acknowledged all of it.

@@ -173,9 +173,10 @@ func (m *machine) sendFlight() {
 // something is missing. It leaves the timer's step as it is.
 func (m *machine) sendAgain() {
 	f := m.flight
-	if f == nil || m.now.Sub(f.last) < m.wait/4 || f.tries >= maxTries {
+	if f == nil || m.now.Sub(f.last) < m.wait/4 || f.again >= maxTries {
 		return
 	}
+	f.again++
 	f.tries--
 	m.sendFlight()
 }

@@ -80,6 +80,14 @@ func (r *reassembly) add(f fragment, epoch uint64) verdict {
 		return fragmentDropped
 	}
 	p := r.ahead[i]
+	if p != nil && (p.typ != f.typ || p.epoch != epoch || len(p.body) != f.length) {
+		// One of the two is not the peer's, who will send its own again.
+		if p.epoch > 0 || epoch > 0 {
+			return fragmentDropped
+		}
+		r.drop(i)
+		p = nil
+	}
 	if p == nil {
 		if r.bytes+f.length > aheadBytes {
 			return fragmentDropped
@@ -87,9 +95,6 @@ func (r *reassembly) add(f fragment, epoch uint64) verdict {
 		p = &partial{typ: f.typ, epoch: epoch, body: make([]byte, f.length)}
 		r.ahead[i] = p
 		r.bytes += f.length
-	}
-	if p.typ != f.typ || p.epoch != epoch || len(p.body) != f.length {
-		return fragmentDropped
 	}
 	// What has come once is not overwritten by what comes later.
 	if !p.missing(f.offset, f.offset+len(f.data), f.data) {
@@ -144,13 +149,12 @@ func (r *reassembly) take() (m message, epoch uint64, ok bool) {
 func (r *reassembly) forget(before uint64) {
 	for i, p := range r.ahead {
 		if p != nil && p.epoch < before {
-			r.bytes -= len(p.body)
-			r.ahead[i] = nil
+			r.drop(i)
 		}
 	}
 }
 
-// empty says whether nothing is held.
-func (r *reassembly) empty() bool {
-	return r.ahead == [aheadMessages]*partial{}
+func (r *reassembly) drop(i int) {
+	r.bytes -= len(r.ahead[i].body)
+	r.ahead[i] = nil
 }
