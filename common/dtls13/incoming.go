@@ -70,6 +70,7 @@ func (m *machine) takeOld(r record) {
 		if m.p.resends {
 			m.sendAgain()
 		}
+	case r.epoch == 0 && (m.done || !m.p.resends): // Anybody could have sent it.
 	case !m.p.resends:
 		m.received(r.recordNumber)
 		m.scheduleACK()
