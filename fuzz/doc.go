@@ -34,6 +34,8 @@
 // and beside the code, run with that directory in place of ./fuzz:
 //
 //	client                   FuzzSOCKS FuzzSOCKSArgs FuzzClientFlags
+//	common/dtls13            FuzzDatagram FuzzRecord FuzzClientHello FuzzServerHello
+//	                         FuzzMessage FuzzReassembly FuzzServer FuzzClient
 //	common/multipath         FuzzSegments FuzzConn
 //	proxy/snowproxy          FuzzRelayURL
 //	server                   FuzzTransportOptions
