@@ -262,8 +262,10 @@ func (c *Conn) end(err error) error {
 	switch {
 	case c.closing.Load():
 		err = carrier.ErrClosed
-	case errors.Is(err, sctp.ErrChunk):
-		err = io.EOF // an ABORT is how WebRTC stacks close
+	case errors.Is(err, sctp.ErrChunk), errors.Is(err, sctp.ErrResetPacketInStateNotExist):
+		// An ABORT is how WebRTC stacks close. One that follows the channel's
+		// reset at once leaves no time to reset it on this side too.
+		err = io.EOF
 	}
 	c.endOnce.Do(func() {
 		c.err = err

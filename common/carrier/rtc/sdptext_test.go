@@ -48,12 +48,12 @@ func normal(text string) string {
 		b.WriteString(line + "|")
 	}
 	s := b.String()
-	for pattern, to := range map[string]string{
-		`(?m)m=application \d+ `: "m=application 9 ", `c=IN IP[46] [^|]*`: "c=IN IP4 0.0.0.0",
-		`(a=ice-ufrag|a=ice-pwd):[^|]*`: "$1:#", `sha-256 [0-9A-F:]{95}`: "sha-256 #", `a=setup:[a-z]+`: "a=setup:?",
-		`(o=- |SDPARTA-99.0 )\d{19}`: "$1#", `# \d{10} IN`: "# IN",
+	for _, r := range [][2]string{
+		{`m=application \d+ `, "m=application 9 "}, {`c=IN IP[46] [^|]*`, "c=IN IP4 0.0.0.0"},
+		{`(a=ice-ufrag|a=ice-pwd):[^|]*`, "$1:#"}, {`sha-256 [0-9A-F:]{95}`, "sha-256 #"}, {`a=setup:[a-z]+`, "a=setup:?"},
+		{`(o=- |SDPARTA-99.0 )\d{19}`, "$1#"}, {`# \d{10} IN`, "# IN"},
 	} {
-		s = regexp.MustCompile(pattern).ReplaceAllString(s, to)
+		s = regexp.MustCompile(r[0]).ReplaceAllString(s, r[1])
 	}
 	return s
 }
