@@ -104,7 +104,7 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	cfg.Profile = cfg.Profile.pick()
+	cfg.Profile = cfg.Profile.Pick()
 	var errs []error
 	check := func(err error) {
 		if err != nil {

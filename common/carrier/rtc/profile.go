@@ -28,8 +28,8 @@ const (
 // Firefox.
 const firefoxShare = 10
 
-// pick makes AnyBrowser one of them.
-func (p Profile) pick() Profile {
+// Pick makes AnyBrowser one of them, and leaves what is chosen.
+func (p Profile) Pick() Profile {
 	if p != AnyBrowser {
 		return p
 	}

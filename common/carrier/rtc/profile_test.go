@@ -20,7 +20,7 @@ func TestProfilesAreRandom(t *testing.T) {
 	counts := map[Profile]int{}
 	const n = 5000
 	for range n {
-		counts[AnyBrowser.pick()]++
+		counts[AnyBrowser.Pick()]++
 	}
 	if firefox := counts[Firefox]; counts[Chromium]+firefox != n || firefox < n*7/100 || firefox > n*13/100 {
 		t.Errorf("%v", counts)
