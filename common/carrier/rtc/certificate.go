@@ -1,6 +1,7 @@
 package rtc
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,39 +14,39 @@ import (
 	"math/big"
 	"strings"
 	"time"
-)
 
-const (
-	// certificateBefore and certificateAfter bound a browser's certificate. Both
-	// ends see it, and with DTLS 1.2 everybody.
-	certificateBefore = 24 * time.Hour
-	certificateAfter  = 30 * 24 * time.Hour
-
-	chromiumSerial = 8 // bytes
-	firefoxSerial  = 4
-	pionSerial     = 16
+	"flurry/common/dtls13"
 )
 
 // newCertificate makes a key and a certificate as p makes them, for one
 // connection.
 func newCertificate(p Profile) (tls.Certificate, error) {
+	if p == Pion {
+		return pionCertificate()
+	}
+	c, err := p.dtls().NewCertificate()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.Certificate{Certificate: [][]byte{c.DER}, PrivateKey: c.Key}, nil
+}
+
+// pionCertificate is as pion/webrtc's.
+func pionCertificate() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("key: %w", err)
 	}
-	name, serial := "WebRTC", chromiumSerial
-	switch p {
-	case Firefox:
-		name, serial = randomText(hexAlphabet, 32), firefoxSerial
-	case Pion:
-		serial = pionSerial
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 130))
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("serial number: %w", err)
 	}
-	now := time.Now()
+	begin := time.Now().AddDate(0, 0, -1)
 	template := &x509.Certificate{
-		SerialNumber:       randomSerial(serial),
-		Subject:            pkix.Name{CommonName: name},
-		NotBefore:          now.Add(-certificateBefore),
-		NotAfter:           now.Add(certificateAfter),
+		SerialNumber:       serial,
+		Subject:            pkix.Name{CommonName: "WebRTC"},
+		NotBefore:          begin,
+		NotAfter:           begin.AddDate(0, 1, 0),
 		SignatureAlgorithm: x509.ECDSAWithSHA256,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -55,15 +56,18 @@ func newCertificate(p Profile) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// randomSerial returns a number of n bytes that is not 0.
-func randomSerial(n int) *big.Int {
-	b := make([]byte, n)
-	for {
-		rand.Read(b)
-		if serial := new(big.Int).SetBytes(b); serial.Sign() > 0 {
-			return serial
-		}
+// dtls is the browser as package dtls13 knows it.
+func (p Profile) dtls() dtls13.Profile {
+	if p == Firefox {
+		return dtls13.Firefox()
 	}
+	return dtls13.Chromium()
+}
+
+// signer is the certificate's key.
+func signer(c tls.Certificate) crypto.Signer {
+	key, _ := c.PrivateKey.(crypto.Signer)
+	return key
 }
 
 // fingerprintOf is the certificate's fingerprint as a description has it.

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"flurry/common/dtls13"
+
 	"github.com/pion/dtls/v3"
 	"github.com/pion/logging"
 )
@@ -30,10 +32,26 @@ type securing struct {
 // do shakes hands over path and returns a connection of whole messages. It is
 // the only place that knows which DTLS there is. After an error path is closed.
 func (s securing) do(ctx context.Context, path *dtlsConn) (net.Conn, error) {
-	return s.pion(ctx, path)
+	if s.profile == Pion {
+		return s.pion(ctx, path)
+	}
+	connect := dtls13.Server
+	if s.client {
+		connect = dtls13.Client
+	}
+	conn, err := connect(ctx, path, dtls13.Config{
+		Profile:     s.profile.dtls(),
+		Certificate: dtls13.Certificate{DER: s.certificate.Certificate[0], Key: signer(s.certificate)},
+		VerifyPeer:  func(der []byte) error { return s.check([][]byte{der}) },
+	})
+	if err != nil {
+		path.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
-// dtlsRetransmit is the first wait for the other end's next flight, doubled
+// dtlsRetransmit is pion's first wait for the other end's next flight, doubled
 // each time. RFC 6347, section 4.2.4.1, recommends 1 s and allows less where
 // the round trip is known to be: half a second is longer than most.
 const dtlsRetransmit = 500 * time.Millisecond
