@@ -23,7 +23,8 @@ type controller struct {
 	trip  trips
 	lap   lap
 
-	flying int // bytes under way
+	flying int     // bytes under way
+	lately float64 // rate of the last round; 0 if it was too short to tell
 
 	grown      int     // starting: growth of the window
 	fullRate   float64 // starting: what the rate must beat to go on
@@ -33,6 +34,7 @@ type controller struct {
 	missed bool          // keeping: the last round brought no more
 	eased  int           // keeping: rounds in a row in which the queue did not shrink
 	stood  time.Duration // keeping: the queue of the last round
+	mended bool          // keeping: the rate has been lowered to what comes through this queue
 	busy   mark          // keeping: when the queue began
 	held   int           // bytes under way before the queue was eased
 	rival  contest       // contesting
@@ -105,6 +107,10 @@ const (
 	easeRounds = 3
 	easeWary   = 1
 
+	// mendLeast bounds by how much one look at a queue lowers the rate: the start
+	// overshoots by a quarter at most, and in what is less there was a pause.
+	mendLeast = 0.8
+
 	// raiseTrips and lowerTrips are for how many round trips, and busyLeast for
 	// how long at least, there must be a queue for the rate to be corrected by
 	// it: a busy machine's pause makes a queue, and then lumps, too, and so does
@@ -168,7 +174,7 @@ func (c *controller) stretch(now time.Duration) {
 	c.lap.queued = c.lap.queued || queue > 0
 	switch {
 	case queue == 0:
-		c.eased, c.busy, c.stood, c.held = 0, mark{}, 0, 0
+		c.eased, c.busy, c.stood, c.held, c.mended = 0, mark{}, 0, 0, false
 	case c.phase == starting && c.flying > c.window()/2 && queue > max(startQueue, c.trip.least*3/4):
 		c.full(now) // whatever it is that grows, it is too much
 	}
@@ -186,6 +192,7 @@ func (c *controller) round(s sample, now time.Duration) {
 	if now-l.from.at >= c.trip.least {
 		rate = l.from.rate(s.total, now)
 	}
+	c.lately = rate
 	switch c.phase {
 	case starting:
 		c.checkFull(l, now)
@@ -229,7 +236,7 @@ func (c *controller) press(rate float64, l lap, now time.Duration) {
 	switch {
 	case c.trip.queue > 0:
 		c.calm = 0
-		c.ease(now)
+		c.ease(rate, l, now)
 	case l.slow, l.queued: // the application's pace; that of a queue as it goes
 	case rate > pressMore*c.rate:
 		c.rate = min(rate, max(2*c.rate, leastPace))
@@ -251,12 +258,21 @@ func (c *controller) restart(now time.Duration) {
 	c.grown, c.fullRate, c.fullRounds = int(c.product()), c.rate, 0
 }
 
-// ease looks whether the queue shrinks. If it does not, somebody keeps it up.
-func (c *controller) ease(now time.Duration) {
-	if float64(c.trip.queue) > easeShrink*float64(c.stood) && c.stood > 0 {
-		c.eased++
-	}
+// ease looks whether the queue shrinks. If it does not, either the rate was
+// believed to be more than it is, which easing from what has come through cures,
+// or somebody keeps it up.
+func (c *controller) ease(rate float64, l lap, now time.Duration) {
+	before := c.stood
 	c.stood = c.trip.queue
+	switch {
+	case before == 0 || float64(c.trip.queue) <= easeShrink*float64(before):
+		return
+	case !c.mended && rate > 0 && !l.slow:
+		c.mended, c.stood = true, 0 // what that brings shows a round later
+		c.rate = min(c.rate, max(rate, mendLeast*c.rate))
+		return
+	}
+	c.eased++
 	limit := easeRounds
 	if c.wary {
 		limit = easeWary
@@ -282,8 +298,12 @@ func (c *controller) correct(s sample, now time.Duration) {
 		c.busy = mark{now, s.total}
 	case c.phase != starting:
 		long, rate := now-c.busy.at, c.busy.rate(s.total, now)
-		if rate > c.rate && long > c.raiseAfter() || long > max(lowerTrips*c.trip.least, busyLeast) {
+		if rate > c.rate && long > c.raiseAfter() {
 			c.rate = rate
+		} else if long > max(lowerTrips*c.trip.least, busyLeast) {
+			// What the last round has shown is possible. The time before may
+			// have had a pause in it.
+			c.rate = max(rate, min(c.rate, c.lately))
 		}
 	}
 }
@@ -325,7 +345,7 @@ func (c *controller) move(s sample, now time.Duration) {
 }
 
 func (c *controller) keep(now time.Duration) {
-	c.phase, c.since, c.calm, c.eased, c.stood, c.busy = keeping, now, 0, 0, 0, mark{}
+	c.phase, c.since, c.calm, c.eased, c.stood, c.mended, c.busy = keeping, now, 0, 0, 0, false, mark{}
 }
 
 // refresh sees to it that the least round trip is one of these days.

@@ -162,3 +162,62 @@ func TestDip(t *testing.T) {
 		t.Error("dips though nothing of ours was in the way")
 	}
 }
+
+// A queue that does not shrink at first means that the rate was believed to be
+// more than it is; only one that stays after that is a neighbour's.
+func TestQueueMendsTheRateFirst(t *testing.T) {
+	c := settled(keeping)
+	c.trip.queue = 50 * ms
+	now := time.Second
+	round := func(rate float64, l lap) { now += 150 * ms; c.press(rate, l, now) }
+	round(0.9e6, lap{})
+	if c.rate != 1e6 || c.mended {
+		t.Errorf("rate %.0f when the queue has just been seen", c.rate)
+	}
+	round(0.9e6, lap{slow: true}) // what the application does not fill tells nothing
+	if c.rate != 1e6 || c.mended {
+		t.Errorf("rate %.0f after a round of the application's", c.rate)
+	}
+	c = settled(keeping)
+	c.trip.queue = 50 * ms
+	round(0.9e6, lap{})
+	round(0.9e6, lap{})
+	if c.rate != 0.9e6 || c.eased != 0 {
+		t.Errorf("rate %.0f, want what has come through; eased %d", c.rate, c.eased)
+	}
+	for range 1 + easeRounds {
+		if c.phase != keeping {
+			t.Fatal("contests too soon")
+		}
+		round(0.7e6, lap{})
+	}
+	if c.phase != contesting || c.rate != 0.9e6 {
+		t.Errorf("phase %d, rate %.0f: the queue is somebody else's", c.phase, c.rate)
+	}
+}
+
+// A pause of what lies below makes a queue and a bad round. Neither is the
+// path's rate.
+func TestPauseDoesNotLowerTheRate(t *testing.T) {
+	c := settled(keeping)
+	c.trip.queue = 300 * ms
+	now := 10 * time.Second
+	c.correct(sample{total: 1e6}, now) // the queue begins
+	c.lately = 1e6                     // and drains at the path's rate
+	now += time.Second
+	c.correct(sample{total: 1e6 + 600e3}, now) // the pause included
+	if c.rate != 1e6 {
+		t.Errorf("rate %.0f after a pause", c.rate)
+	}
+	c.lately = 0.6e6
+	c.correct(sample{total: 1e6 + 600e3}, now)
+	if c.rate != 0.6e6 {
+		t.Errorf("rate %.0f where the last round has brought no more than the second", c.rate)
+	}
+	c = settled(keeping)
+	c.trip.queue, c.stood = 300*ms, 100*ms
+	c.press(0.3e6, lap{}, now)
+	if c.rate != mendLeast*1e6 {
+		t.Errorf("rate %.0f after one bad round", c.rate)
+	}
+}

@@ -124,7 +124,8 @@ func (f *flight) finish() sample {
 		t := f.top
 		s.prior, s.limited = t.then.delivered, t.then.limited
 		f.first = t.at
-		if took := max(t.at-t.then.first, f.at-t.then.at); took > 0 {
+		// Less than a round trip is no measurement (draft, section 3.3).
+		if took := max(t.at-t.then.first, f.at-t.then.at); took > 0 && took >= f.minRTT {
 			s.rate = float64(f.delivered-t.then.delivered) / took.Seconds()
 		}
 	}

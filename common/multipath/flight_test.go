@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"flurry/common/carrier/carriertest"
 )
 
 func TestRoundTrips(t *testing.T) {
@@ -202,5 +204,37 @@ func TestSentAgainCounts(t *testing.T) {
 			t.Errorf("the last sign of life was %v ago", now-p.fl.progress)
 		}
 		c.sane(t)
+	})
+}
+
+// What takes a lost path's place is not credited with what that one had
+// delivered: acknowledgements that were lost with it come within less than a
+// round trip.
+func TestSuccessorHasNoRateOfItsPredecessor(t *testing.T) {
+	const rate = 2e6
+	synctest.Test(t, func(t *testing.T) {
+		s := wan(carriertest.Lossy, rate, 0)
+		w := newWorld(s)
+		defer w.close()
+		w.hello(t)
+		r := w.download(t, 9*time.Second, func() {
+			time.Sleep(5 * time.Second)
+			w.near[0].Line().Silence(true) // data arrives, acknowledgements do not
+			time.Sleep(time.Second)
+			a, b := carriertest.ShapedPair(s)
+			w.client.Add(a)
+			w.cp[0].Close()
+			w.client.Write([]byte("what follows the prelude"))
+			time.Sleep(s.AB.Delay - time.Millisecond)
+			next := w.server.Add(b)
+			for range 60 {
+				time.Sleep(20 * ms)
+				if got := next.Info().Rate; got > 1.5*rate {
+					t.Errorf("%.1f MB/s of %.1f", got/1e6, rate/1e6)
+					break
+				}
+			}
+		})
+		t.Log(r)
 	})
 }

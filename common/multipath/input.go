@@ -130,7 +130,9 @@ func (c *Conn) arrivedLocked(seg *outSegment, explicit bool, ts uint32, now time
 	case explicit:
 		c.stats.Spurious++
 		p.fl.late()
-	case now-seg.at >= p.fl.minRTT:
+	case p.fl.minRTT > 0 && now-seg.at >= p.fl.minRTT:
+		// It may have been this transmission. On a path of which no round trip
+		// is known it was most probably one before, on the path that is lost.
 		p.fl.cover(seg, size, now)
 		p.life.answered()
 	}

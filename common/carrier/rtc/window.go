@@ -25,6 +25,14 @@ const (
 	// that programs take to wake up is longer.
 	shortestTrip = 10 * time.Millisecond
 
+	// startGain is taken in place of 2 after a round in which the window has held
+	// Send back and yet brought more than startMore of what any had before. The
+	// rate of a round is that of the window of the round before: with 2 the window
+	// would double in two round trips, where the session's start (multipath) grows
+	// more than twofold in one.
+	startGain = 4.0
+	startMore = 1.25
+
 	// rateRounds is for how many rounds the best rate counts.
 	rateRounds = 10
 
@@ -77,22 +85,31 @@ func (w *window) observe(now time.Time, acked int64, rtt time.Duration) {
 	rate := float64(acked-w.acked) / now.Sub(w.began).Seconds()
 	// A round in which there was less to send tells of the line only if it was
 	// the best.
-	if w.hindered || rate > w.best() {
+	before := w.best()
+	if w.hindered || rate > before {
 		w.rates[w.next] = rate
 		w.next = (w.next + 1) % rateRounds
 	}
 	if rtt > 0 && rtt != w.last {
 		w.learn(rtt, now.Sub(w.began))
 	}
+	hindered := w.hindered
 	w.began, w.acked, w.hindered, w.last = now, acked, false, rtt
 	if w.least == 0 {
 		return
 	}
 	gain, spare := 2.0, windowSpare
-	if w.dip > 0 {
+	switch {
+	case w.dip > 0:
 		gain, spare = 0.5, dipSpare
+	case hindered && rate > startMore*before:
+		gain = startGain
 	}
-	w.size = min(int(gain*w.best()*max(w.least, shortestTrip).Seconds())+spare, windowMost)
+	size := min(int(gain*w.best()*max(w.least, shortestTrip).Seconds())+spare, windowMost)
+	if w.dip == 0 {
+		size = max(size, w.size-w.size/8) // what the start has made is not known to be too much at once
+	}
+	w.size = size
 }
 
 // learn keeps the least round trip, and begins and ends dips. passed is the

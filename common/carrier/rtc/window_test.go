@@ -127,3 +127,36 @@ func TestWindowBounds(t *testing.T) {
 		}
 	}
 }
+
+// A round's rate is that of the window before it. While the line is found out the
+// window keeps up all the same with a session that more than doubles what it
+// sends in each round trip, and then it comes down by steps.
+func TestWindowStartsFast(t *testing.T) {
+	const round, line = 100 * time.Millisecond, 600e3 // bytes in a round
+	now := time.Unix(1e9, 0)
+	w := newWindow(now)
+	acked, before := 0.0, float64(w.size)
+	pass := func() {
+		now = now.Add(round)
+		acked += min(before, line)
+		before = float64(w.size)
+		w.hindered = before < 2*line
+		w.observe(now, int64(acked), round)
+	}
+	for i := range 4 {
+		pass()
+		if want := windowStart << i; w.size < want {
+			t.Errorf("window %d after %d rounds, want %d", w.size, i+1, want)
+		}
+	}
+	for range 20 {
+		size := w.size
+		pass()
+		if w.size < size-size/8 {
+			t.Errorf("from %d to %d at once", size, w.size)
+		}
+	}
+	if w.size > 2*line+windowSpare {
+		t.Errorf("window %d in the end, more than twice what the line holds", w.size)
+	}
+}

@@ -38,6 +38,8 @@ type wire struct {
 	closed  bool
 	err     error // of the first write that failed
 
+	bbr bbr // used by writeLoop only
+
 	// used by Read only
 	ahead *[]byte // lent while something of it is unread
 	rest  []byte  // of ahead
@@ -45,7 +47,7 @@ type wire struct {
 }
 
 func newWire(c net.Conn) *wire {
-	w := &wire{Conn: c}
+	w := &wire{Conn: c, bbr: newBBR(c, time.Now())}
 	w.changed.L = &w.mu
 	return w
 }
@@ -86,6 +88,7 @@ func (w *wire) writeLoop() {
 		w.queue, w.leaving = nil, len(*out)
 		w.changed.Broadcast()
 		w.mu.Unlock()
+		w.bbr.renew(time.Now())
 		_, err := w.Conn.Write(*out)
 		*out = (*out)[:0]
 		if cap(*out) <= 2*writeQueue { // not what one long message has made of it
