@@ -35,6 +35,8 @@
 //
 //	client                   FuzzSOCKS FuzzSOCKSArgs FuzzClientFlags
 //	common/carrier/rtc       FuzzSTUNAnswer FuzzSTUNRequest FuzzRemoteDescription
+//	common/dtls13            FuzzDatagram FuzzRecord FuzzClientHello FuzzServerHello
+//	                         FuzzMessage FuzzReassembly FuzzServer FuzzClient
 //	common/multipath         FuzzSegments FuzzConn
 //	proxy/snowproxy          FuzzRelayURL
 //	server                   FuzzTransportOptions
