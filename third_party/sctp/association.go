@@ -1220,13 +1220,16 @@ func (a *Association) readLoop() {
 		// read from the underlying transport. We do this because the
 		// user data is passed to the reassembly queue without
 		// copying.
-		inbound := make([]byte, n)
-		copy(inbound, buffer[:n])
+		inbound := append(takeRaw(), buffer[:n]...)
 		atomic.AddUint64(&a.bytesReceived, uint64(n)) //nolint:gosec // G115
+		reusable := onlySack(inbound) // data's memory is the reader's once it is in
 		if err = a.handleInbound(inbound); err != nil {
 			closeErr = err
 
 			break
+		}
+		if reusable {
+			giveRaw(inbound)
 		}
 	}
 
@@ -3011,6 +3014,7 @@ func (a *Association) processSelectiveAck(selectiveAckChunk *chunkSelectiveAck) 
 			a.log.Debugf("[%s] exit fast-recovery", a.name)
 			a.inFastRecovery = false
 		}
+		chunkPayload.free()
 	}
 
 	htna = selectiveAckChunk.cumulativeTSNAck

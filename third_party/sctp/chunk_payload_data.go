@@ -63,6 +63,7 @@ type chunkPayloadData struct {
 	fragmentSequenceNumber uint32
 	payloadType            PayloadProtocolIdentifier
 	userData               []byte
+	memory                 []byte // of fast.go, which holds userData; nil if none
 	iData                  bool
 
 	// Whether this data chunk was acknowledged (received by peer)

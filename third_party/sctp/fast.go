@@ -10,7 +10,8 @@ import (
 
 // This file is not in the original. It builds packets with data in one piece of
 // memory, which is used again once the packet has been written. The original
-// makes three pieces for each packet, and copies twice.
+// makes three pieces for each packet, and copies twice. What has been written to
+// a stream, and what has come and not been read, is in such memory, too.
 
 // rawSize holds the packets of nearly all associations.
 const rawSize = 1280
@@ -38,6 +39,36 @@ func giveRaw(b []byte) {
 	if cap(b) >= rawSize && cap(b) <= 2*rawSize {
 		raws.Put(&b)
 	}
+}
+
+// free gives back the memory of a chunk that has been acknowledged, or read. Its
+// data must not be used any more.
+func (p *chunkPayloadData) free() {
+	if p.memory != nil {
+		giveRaw(p.memory)
+		p.memory, p.userData = nil, []byte{}
+	}
+}
+
+// own gives the packet's memory to its data chunk, if that is all there is in it.
+func (p *packet) own(raw []byte) {
+	if len(p.chunks) != 1 {
+		return
+	}
+	if c, ok := p.chunks[0].(*chunkPayloadData); ok {
+		c.memory = raw
+	}
+}
+
+// onlySack reports whether a packet is one selective acknowledgement and nothing
+// else: nobody keeps any of it.
+func onlySack(raw []byte) bool {
+	if len(raw) < packetHeaderSize+chunkHeaderSize || chunkType(raw[packetHeaderSize]) != ctSack {
+		return false
+	}
+	length := int(binary.BigEndian.Uint16(raw[packetHeaderSize+2:]))
+
+	return packetHeaderSize+length+getPadding(length) >= len(raw)
 }
 
 // appendTo appends the chunk to b, without padding.

@@ -168,6 +168,8 @@ func (p *packet) unmarshal(doChecksum bool, raw []byte) error { //nolint:cyclop
 			ErrParseSCTPChunkNotEnoughData, remaining, offset, len(raw))
 	}
 
+	p.own(raw)
+
 	return nil
 }
 

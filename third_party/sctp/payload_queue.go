@@ -51,6 +51,7 @@ func (q *payloadQueue) markAsAcked(tsn uint32) int {
 		c.retransmit = false
 		nBytesAcked = len(c.userData)
 		q.nBytes -= nBytesAcked
+		c.free()
 		c.userData = []byte{}
 	}
 

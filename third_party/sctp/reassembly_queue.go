@@ -593,6 +593,9 @@ func (r *reassemblyQueue) read(buf []byte) (int, PayloadProtocolIdentifier, erro
 		}
 
 		r.subtractNumBytes(nTotal)
+		for _, c := range iSet.chunks {
+			c.free()
+		}
 
 		return nTotal, iSet.ppi, err
 	}
@@ -636,6 +639,9 @@ func (r *reassemblyQueue) read(buf []byte) (int, PayloadProtocolIdentifier, erro
 	}
 
 	r.subtractNumBytes(nTotal)
+	for _, c := range cset.chunks {
+		c.free()
+	}
 
 	return nTotal, cset.ppi, err
 }

@@ -412,14 +412,14 @@ func (s *Stream) packetize(raw []byte, ppi PayloadProtocolIdentifier) ([]*chunkP
 
 		// Copy the userdata since we'll have to store it until acked
 		// and the caller may re-use the buffer in the mean time
-		userData := make([]byte, fragmentSize)
-		copy(userData, raw[offset:offset+fragmentSize])
+		userData := append(takeRaw(), raw[offset:offset+fragmentSize]...)
 
 		chunk := &chunkPayloadData{
 			associationGeneration:  s.associationGeneration,
 			stream:                 s,
 			streamIdentifier:       s.streamIdentifier,
 			userData:               userData,
+			memory:                 userData,
 			unordered:              unordered,
 			beginningFragment:      offset == 0,
 			endingFragment:         remaining-fragmentSize == 0,
