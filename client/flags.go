@@ -15,6 +15,7 @@ import (
 
 	"flurry/client/rendezvous"
 	"flurry/client/snowclient"
+	"flurry/common/carrier/rtc"
 	"flurry/common/covert"
 	"flurry/common/messages"
 )
@@ -31,6 +32,7 @@ type settings struct {
 	noSNI       bool
 	fingerprint messages.Fingerprint
 	noInBand    bool
+	profile     rtc.Profile
 
 	keepLocal bool // by flag only
 }
@@ -61,6 +63,8 @@ func parseFlags(args []string, w io.Writer) (options, error) {
 	fs.StringVar(&front, "front", "", "one front `domain`; -fronts wins over it")
 	fs.StringVar(&ice, "ice", "", "comma-separated STUN `URLs`, such as stun:stun.example:3478")
 	fs.IntVar(&o.max, "max", 1, "`number` of proxies to use at once")
+	covertConfig := fs.String("covertdtls-config", "", "`mimic`: look like Chromium; randomize, randomizemimic: like some browser, as without this; disable: like no browser")
+	covertHello := fs.String("covertdtls-fingerprint", "", "`hex` of a DTLS hello; has the same effect as mimic")
 	inBand := fs.Bool("inband", true, "ask for more proxies through the tunnel, sealed, where bridge and broker offer it")
 	fs.StringVar(&o.log, "log", "", "append the log to this `file`; without it nothing is logged")
 	for _, name := range []string{"log-to-state-dir", "logToStateDir"} {
@@ -88,6 +92,10 @@ func parseFlags(args []string, w io.Writer) (options, error) {
 	o.ice = joinList(ice)
 	o.max = boundMax(o.max)
 	o.noInBand = !*inBand
+	var err error
+	if o.profile, err = rtc.ParseCovertDTLS(*covertConfig, *covertHello); err != nil {
+		return options{}, err
+	}
 	return o, o.checkURL()
 }
 
@@ -98,8 +106,6 @@ var missingArgs = [...]struct{ key, off string }{
 	{"ampcache", ""},
 	{"sqsqueue", ""},
 	{"sqscreds", ""},
-	{"covertdtls-config", "disable"},
-	{"covertdtls-fingerprint", ""},
 }
 
 // withArgs returns the settings of one SOCKS connection: those of the flags, as
@@ -139,6 +145,14 @@ func (s settings) withArgs(args pt.Args) (settings, error) {
 	}
 	if v, ok := args.Get("utls-nosni"); ok {
 		s.noSNI = strings.EqualFold(v, "true") || strings.EqualFold(v, "yes")
+	}
+	config, hasConfig := args.Get("covertdtls-config")
+	hello, hasHello := args.Get("covertdtls-fingerprint")
+	if hasConfig || hasHello {
+		var err error
+		if s.profile, err = rtc.ParseCovertDTLS(config, hello); err != nil {
+			return s, err
+		}
 	}
 	if v, ok := args.Get("inband"); ok {
 		switch strings.ToLower(v) {

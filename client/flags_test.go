@@ -10,6 +10,7 @@ import (
 	pt "gitlab.torproject.org/tpo/anti-censorship/pluggable-transports/goptlib"
 
 	"flurry/client/snowclient"
+	"flurry/common/carrier/rtc"
 	"flurry/common/messages"
 	"flurry/common/vectors"
 )
@@ -38,6 +39,10 @@ func TestParseFlags(t *testing.T) {
 		{"-max 1000000", options{settings: settings{max: snowclient.MaxPaths}}},
 		{"--log f -log-to-state-dir -unsafe-logging", options{settings: settings{max: 1}, log: "f", logToStateDir: true, unsafeLogging: true}},
 		{"-inband=false", options{settings: settings{max: 1, noInBand: true}}},
+		{"-covertdtls-config mimic", options{settings: settings{max: 1, profile: rtc.Chromium}}},
+		{"-covertdtls-config Disable", options{settings: settings{max: 1, profile: rtc.Pion}}},
+		{"-covertdtls-config randomizemimic", options{settings: settings{max: 1}}},
+		{"-covertdtls-config disable -covertdtls-fingerprint " + helloBody, options{settings: settings{max: 1, profile: rtc.Chromium}}},
 		{"-inband", options{settings: settings{max: 1}}},
 		{"-logToStateDir -keepLocalAddresses", options{settings: settings{max: 1, keepLocal: true}, logToStateDir: true}},
 		{"-version", options{settings: settings{max: 1}, version: true}},
@@ -49,11 +54,14 @@ func TestParseFlags(t *testing.T) {
 	}
 }
 
+// helloBody is the least that passes for a hello.
+var helloBody = "fefd" + strings.Repeat("00", 32) + "0000" + "0002c02b" + "0100"
+
 func TestParseFlagsRefuses(t *testing.T) {
 	for _, args := range []string{
 		"-max x", "-max", "-nonsense", "word", "-url ftp://broker.example/", "-url broker.example", "-url https://", "-url ://",
 		"-ampcache https://cdn.example/", "-sqsqueue https://sqs.example/", "-sqscreds x",
-		"-covertdtls-config mimic", "-covertdtls-fingerprint fefd", "-unsafe-logging=perhaps",
+		"-covertdtls-config none", "-covertdtls-fingerprint fefd", "-unsafe-logging=perhaps",
 	} {
 		_, err := parseFlags(strings.Fields(args), nil)
 		if err == nil || strings.Contains(err.Error(), "\n") {
@@ -68,7 +76,7 @@ func TestHelpListsTheFlags(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, name := range []string{"url", "fronts", "front", "ice", "max", "log", "log-to-state-dir", "logToStateDir",
-		"keep-local-addresses", "keepLocalAddresses", "unsafe-logging", "version"} {
+		"keep-local-addresses", "keepLocalAddresses", "covertdtls-config", "covertdtls-fingerprint", "unsafe-logging", "version"} {
 		if !strings.Contains(help.String(), "\n  -"+name) {
 			t.Errorf("help lacks -%s", name)
 		}
@@ -122,7 +130,10 @@ func TestSOCKSArgsOverFlags(t *testing.T) {
 		{"fingerprint", args("fingerprint", strings.ToLower(otherBridge)), with(func(s *settings) { s.fingerprint = other })},
 		{"default fingerprint", args("fingerprint", messages.DefaultFingerprint.String()), full},
 		{"empty fingerprint", args("fingerprint", ""), full},
-		{"missing parts, not asked for", args("ampcache", "", "sqsqueue", "", "covertdtls-config", "Disable"), full},
+		{"missing parts, not asked for", args("ampcache", "", "sqsqueue", ""), full},
+		{"covertdtls", args("covertdtls-config", "Mimic"), with(func(s *settings) { s.profile = rtc.Chromium })},
+		{"covertdtls off", args("covertdtls-config", "Disable"), with(func(s *settings) { s.profile = rtc.Pion })},
+		{"covertdtls hello", args("covertdtls-fingerprint", helloBody), with(func(s *settings) { s.profile = rtc.Chromium })},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := full.withArgs(c.args)
@@ -142,8 +153,8 @@ func TestSOCKSArgsRefused(t *testing.T) {
 		{args("inband", "perhaps"), `inband="perhaps" is neither yes nor no`},
 		{args("sqsqueue", "https://sqs.example/"), "sqsqueue is not supported"},
 		{args("sqscreds", "x"), "sqscreds is not supported"},
-		{args("covertdtls-config", "mimic"), "covertdtls-config is not supported"},
-		{args("covertdtls-fingerprint", "fefd"), "covertdtls-fingerprint is not supported"},
+		{args("covertdtls-config", "mimic "), `covertdtls-config "mimic " is none of`},
+		{args("covertdtls-fingerprint", "fefd"), "covertdtls-fingerprint: not the body"},
 		{args("max", "two"), "not a number"},
 		{args("max", ""), "not a number"},
 		{args("max", "1.5"), "not a number"},
@@ -175,8 +186,8 @@ func TestUTLSNameVectors(t *testing.T) {
 				t.Errorf("got %v, want ok = %v", err, out.OK)
 			}
 		},
-	}, "fingerprint", "scrub", "http_client_ip", // tested in common
-		"sqscreds_encode", "sqscreds_decode", "covertdtls") // of parts that this version does not have
+	}, "fingerprint", "scrub", "http_client_ip", "covertdtls", // tested in common
+		"sqscreds_encode", "sqscreds_decode") // of parts that this version does not have
 }
 
 // FuzzSOCKSArgs feeds arbitrary arguments, as key=value pairs split at

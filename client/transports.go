@@ -74,6 +74,7 @@ func startTransport(s settings, memory *snowclient.NATMemory, log *slog.Logger) 
 		Rendezvous:         r,
 		ICEServers:         splitList(s.ice),
 		KeepLocalAddresses: s.keepLocal,
+		Profile:            s.profile,
 		NoInBand:           s.noInBand,
 		Max:                s.max,
 		NATMemory:          memory,

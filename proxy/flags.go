@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"flurry/common/carrier/rtc"
 	"flurry/proxy/snowproxy"
 )
 
@@ -33,7 +34,8 @@ type options struct {
 
 // Values of options whose form flag does not know.
 type textFlags struct {
-	stun, outbound, ports string
+	stun, outbound, ports     string
+	covertConfig, covertHello string
 }
 
 // errUsage says that help was asked for and has been printed.
@@ -88,6 +90,8 @@ func defineProxyFlags(fs *flag.FlagSet, c *snowproxy.Config, text *textFlags) {
 	fs.BoolVar(&c.AllowPrivateRelays, "allow-proxying-to-private-addresses", false, "accept relays with private addresses; gives clients a way into your network if the pattern is wide")
 	fs.BoolVar(&c.KeepLocalAddresses, "keep-local-addresses", false, "offer local addresses to clients")
 	fs.StringVar(&text.outbound, "outbound-address", "", "`address` that clients reach this machine at, in place of its own")
+	fs.StringVar(&text.covertConfig, "covertdtls-config", "", "`mimic`: look like Chromium; randomize, randomizemimic: like some browser, as without this; disable: like no browser")
+	fs.StringVar(&text.covertHello, "covertdtls-fingerprint", "", "`hex` of a DTLS hello; has the same effect as mimic")
 	fs.StringVar(&text.ports, "ephemeral-ports-range", "", "UDP ports for clients, `min:max`")
 	fs.DurationVar(&c.SummaryInterval, "summary-interval", time.Hour, "time between summaries; 0: none")
 	fs.BoolVar(&c.NoSummaryLog, "disable-stats-logger", false, "do not log summaries")
@@ -114,6 +118,10 @@ func (t textFlags) apply(c *snowproxy.Config) error {
 		}
 	}
 	var errs []error
+	var err error
+	if c.Profile, err = rtc.ParseCovertDTLS(t.covertConfig, t.covertHello); err != nil {
+		errs = append(errs, err)
+	}
 	if t.outbound != "" {
 		a, err := netip.ParseAddr(t.outbound)
 		if err != nil || a.Zone() != "" {

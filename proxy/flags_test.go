@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"flurry/common/carrier/rtc"
 	"flurry/proxy/snowproxy"
 )
 
@@ -60,6 +61,9 @@ func TestEveryFlagHasItsEffect(t *testing.T) {
 		"-summary-interval 0":                        func(o options) bool { return o.proxy.SummaryInterval == 0 },
 		"-disable-stats-logger":                      func(o options) bool { return o.proxy.NoSummaryLog },
 		"-metrics -metrics-address ::1":              func(o options) bool { return o.metrics && o.metricsAddress == "::1" },
+		"-covertdtls-config mimic":                   func(o options) bool { return o.proxy.Profile == rtc.Chromium },
+		"-covertdtls-config randomize":               func(o options) bool { return o.proxy.Profile == rtc.AnyBrowser },
+		"-covertdtls-config disable":                 func(o options) bool { return o.proxy.Profile == rtc.Pion },
 		"-metrics-port 1":                            func(o options) bool { return o.metricsPort == 1 },
 		"-log x -log-local-time -verbose":            func(o options) bool { return o.logFile == "x" && o.logLocalTime && o.verbose },
 		"-unsafe-logging -version":                   func(o options) bool { return o.unsafeLogging && o.version },
@@ -101,7 +105,7 @@ func badFlags() []string {
 		"-metrics-port 65536",
 		"-geoipdb x",
 		"-geoip6db x",
-		"-covertdtls-config mimic",
+		"-covertdtls-config none",
 		"-covertdtls-fingerprint fefd",
 		"stray",
 		"-capacity -1 -poll-interval 1s -relay https://h/", // three faults, one line

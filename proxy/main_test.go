@@ -82,13 +82,13 @@ func TestProgramHelpAndVersion(t *testing.T) {
 	}
 	for _, flag := range []string{"broker", "relay", "nat-probe-server", "nat-retest-interval", "nat-type-force-unrestricted", "stun",
 		"capacity", "poll-interval", "allowed-relay-hostname-pattern", "allow-non-tls-relay", "allow-proxying-to-private-addresses",
-		"keep-local-addresses", "outbound-address", "ephemeral-ports-range", "summary-interval", "disable-stats-logger", "metrics",
+		"keep-local-addresses", "outbound-address", "covertdtls-config", "covertdtls-fingerprint", "ephemeral-ports-range", "summary-interval", "disable-stats-logger", "metrics",
 		"metrics-address", "metrics-port", "log", "log-local-time", "verbose", "unsafe-logging", "version"} {
 		if !strings.Contains(stderr, "\n  -"+flag+" ") && !strings.Contains(stderr, "\n  -"+flag+"\n") {
 			t.Errorf("-h does not list -%s", flag)
 		}
 	}
-	for _, flag := range []string{"geoip", "covertdtls"} {
+	for _, flag := range []string{"geoip"} {
 		if strings.Contains(stderr, flag) {
 			t.Errorf("-h lists %s", flag)
 		}

@@ -32,8 +32,8 @@ type rtcDialer struct {
 	distrust atomic.Int64 // UnixNano until which all channels are ordered
 }
 
-func newRTCDialer(iceServers []string, keepLocal bool, log *slog.Logger) (*rtcDialer, error) {
-	e, err := rtc.New(rtc.Config{ICEServers: iceServers, KeepLocalAddresses: keepLocal, Logger: log})
+func newRTCDialer(iceServers []string, cfg Config, log *slog.Logger) (*rtcDialer, error) {
+	e, err := rtc.New(rtc.Config{ICEServers: iceServers, KeepLocalAddresses: cfg.KeepLocalAddresses, Profile: cfg.Profile, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("set up WebRTC: %w", err)
 	}

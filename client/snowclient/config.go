@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"flurry/common/carrier"
+	"flurry/common/carrier/rtc"
 	"flurry/common/messages"
 	"flurry/common/safelog"
 )
@@ -46,7 +47,7 @@ type Config struct {
 	Rendezvous Rendezvous
 
 	// Dialer makes carriers. Nil means WebRTC data channels made with
-	// ICEServers and KeepLocalAddresses.
+	// ICEServers, KeepLocalAddresses and Profile.
 	Dialer CarrierDialer
 
 	// ICEServers are STUN servers as stun: URLs, used to learn our public
@@ -58,6 +59,10 @@ type Config struct {
 	// KeepLocalAddresses offers proxies our local addresses too. It is for
 	// tests and for networks that are whole worlds of their own.
 	KeepLocalAddresses bool
+
+	// Profile says whose WebRTC the connections look like, for as long as the
+	// Transport lives. The zero value is a browser's, chosen at random.
+	Profile rtc.Profile
 
 	// NoInBand keeps every request to the broker on Rendezvous. Otherwise,
 	// while a session lives whose bridge and broker offer it, requests go

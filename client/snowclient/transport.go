@@ -66,7 +66,7 @@ func New(cfg Config) (*Transport, error) {
 		linger:    lingerTime,
 	}
 	if t.dialer == nil {
-		if t.ownDialer, err = newRTCDialer(servers, cfg.KeepLocalAddresses, t.log); err != nil {
+		if t.ownDialer, err = newRTCDialer(servers, cfg, t.log); err != nil {
 			return nil, err
 		}
 		t.dialer = t.ownDialer

@@ -16,9 +16,10 @@ const wholeMessages = "whole-messages"
 func MarkEdges(text string) string { return addAttribute(text, wholeMessages) }
 
 // KeepsEdges reports whether the peer who wrote text, an answer, is known to
-// hand on messages whole: one that says so, or a browser. The deployed
-// standalone proxies cut what comes from the bridge. Whoever answers can claim
-// anything, so that the promise has still to be watched.
+// hand on messages whole: one that says so, or a browser, but not one of ours
+// that looks like a browser and does not say so. The deployed standalone proxies
+// cut what comes from the bridge. Whoever answers can claim anything, so that the
+// promise has still to be watched.
 func KeepsEdges(text string) bool {
 	var session sdp.SessionDescription
 	if err := session.UnmarshalString(text); err != nil {
@@ -26,6 +27,9 @@ func KeepsEdges(text string) bool {
 	}
 	if _, ok := session.Attribute(wholeMessages); ok {
 		return true
+	}
+	if _, ours := session.Attribute(earlySelection); ours {
+		return false
 	}
 	return isFirefox(&session) || isChromium(&session)
 }

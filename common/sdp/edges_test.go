@@ -40,18 +40,20 @@ func TestKeepsEdges(t *testing.T) {
 		text string
 		want bool
 	}{
-		"Chromium":         {chromiumAnswer, true},
-		"Firefox":          {firefoxAnswer, true},
-		"deployed proxy":   {pionAnswer, false},
-		"our proxy":        {sdp.MarkEdges(pionAnswer), true},
-		"marked Chromium":  {sdp.MarkEdges(chromiumAnswer), true},
-		"attribute in LF":  {strings.ReplaceAll(sdp.MarkEdges(pionAnswer), "\r\n", "\n"), true},
-		"of a section":     {pionAnswer + "a=whole-messages\r\n", false},
-		"no media":         {"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=msid-semantic: WMS\r\n", false},
-		"Go with 127":      {strings.Replace(pionAnswer, "0.0.0.0", "127.0.0.1", 1), false},
-		"old library, 127": {offer("a=mid:0"), false},
-		"empty":            {"", false},
-		"garbage":          {"mozilla...", false},
+		"Chromium":          {chromiumAnswer, true},
+		"Firefox":           {firefoxAnswer, true},
+		"deployed proxy":    {pionAnswer, false},
+		"our proxy":         {sdp.MarkEdges(pionAnswer), true},
+		"marked Chromium":   {sdp.MarkEdges(chromiumAnswer), true},
+		"ours, as Chromium": {sdp.MarkEarly(chromiumAnswer), false},
+		"ours, and says so": {sdp.MarkEdges(sdp.MarkEarly(firefoxAnswer)), true},
+		"attribute in LF":   {strings.ReplaceAll(sdp.MarkEdges(pionAnswer), "\r\n", "\n"), true},
+		"of a section":      {pionAnswer + "a=whole-messages\r\n", false},
+		"no media":          {"v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=msid-semantic: WMS\r\n", false},
+		"Go with 127":       {strings.Replace(pionAnswer, "0.0.0.0", "127.0.0.1", 1), false},
+		"old library, 127":  {offer("a=mid:0"), false},
+		"empty":             {"", false},
+		"garbage":           {"mozilla...", false},
 	} {
 		if got := sdp.KeepsEdges(c.text); got != c.want {
 			t.Errorf("%s: %v", name, got)

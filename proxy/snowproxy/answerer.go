@@ -45,6 +45,7 @@ func rtcConfig(cfg Config) rtc.Config {
 		OutboundAddress:    cfg.OutboundAddress,
 		PortMin:            cfg.PortMin,
 		PortMax:            cfg.PortMax,
+		Profile:            cfg.Profile,
 	}
 }
 

@@ -67,6 +67,10 @@ type Config struct {
 	AllowPrivateRelays bool // accept relays at local addresses, named or resolved
 	KeepLocalAddresses bool // offer local candidates; excludes OutboundAddress
 
+	// Profile says whose WebRTC the proxy looks like, to clients and in tests of
+	// the NAT type, until it ends. The zero value is a browser's, chosen at random.
+	Profile rtc.Profile
+
 	// OutboundAddress stands in for the address of host candidates; invalid
 	// means none.
 	OutboundAddress netip.Addr
@@ -123,6 +127,7 @@ func (c Config) withDefaults() Config {
 	if c.STUNServers == nil {
 		c.STUNServers = DefaultSTUNServers()
 	}
+	c.Profile = c.Profile.Pick()
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -40,7 +40,7 @@ func TestEdges(t *testing.T) {
 			mux.HandleFunc("GET /relay", echo(t))
 			p := newPage(t, mux)
 			m.relay = "ws" + strings.TrimPrefix(p.srv.URL, "http") + "/relay"
-			b.open(t, p.address(p.srv.URL+"/broker/", "stun:127.0.0.1:9")) // There is no STUN server, and no need of one.
+			b.open(t, p.address(p.srv.URL+"/broker/", "stun:127.0.0.1:3478")) // There is no STUN server, and no need of one.
 
 			endpoint, err := rtc.New(rtc.Config{KeepLocalAddresses: true})
 			if err != nil {

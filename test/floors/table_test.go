@@ -4,6 +4,7 @@ package floors
 var floorOf = map[string]int{
 	"common/carrier":             0,
 	"common/carrier/carriertest": 0,
+	"common/dtls13":              0,
 	"common/encapsulation":       0,
 	"common/messages":            0,
 	"common/safelog":             0,

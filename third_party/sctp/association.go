@@ -312,6 +312,7 @@ type Association struct {
 
 	// Congestion control parameters
 	maxReceiveBufferSize      uint32
+	initShape                 InitShape
 	maxMessageSize            uint32
 	maxReassemblyQueueEntries uint32
 	cwnd                      uint32 // my congestion window size
@@ -438,6 +439,8 @@ type Config struct {
 
 	// SNAP/sctp-init
 	snapConfig *snapConfig
+
+	initShape InitShape
 
 	enableInterleaving    bool
 	enableInterleavingSet bool
@@ -686,7 +689,8 @@ func (a *Association) initClient() {
 	init.numOutboundStreams = a.myMaxNumOutboundStreams
 	init.numInboundStreams = a.myMaxNumInboundStreams
 	init.initiateTag = a.myVerificationTag
-	init.advertisedReceiverWindowCredit = a.maxReceiveBufferSize
+	init.advertisedReceiverWindowCredit = a.initShape.window(a.maxReceiveBufferSize)
+	a.initShape.addParams(&init.chunkInitCommon)
 	setSupportedExtensions(&init.chunkInitCommon, a.localInterleaving)
 
 	if a.recvZeroChecksum {
@@ -824,6 +828,7 @@ func createAssociationFromConfigWithTsn(cfg *Config, tsn uint32) *Association {
 	assoc := &Association{
 		netConn:                   cfg.NetConn,
 		maxReceiveBufferSize:      maxReceiveBufferSize,
+		initShape:                 cfg.initShape,
 		maxMessageSize:            maxMessageSize,
 		maxReassemblyQueueEntries: cfg.maxReassemblyQueueEntries,
 		minCwnd:                   cfg.MinCwnd,
@@ -2158,7 +2163,7 @@ func (a *Association) handleInit(pkt *packet, initChunk *chunkInit) ([]*packet, 
 		var err error
 		// NOTE: This generation process is not compliant with
 		// 5.1.3.  Generating State Cookie (https://www.rfc-editor.org/rfc/rfc4960#section-5.1.3)
-		if a.myCookie, err = newRandomStateCookie(); err != nil {
+		if a.myCookie, err = a.initShape.newCookie(); err != nil {
 			return nil, err
 		}
 	}
@@ -2171,8 +2176,9 @@ func (a *Association) handleInit(pkt *packet, initChunk *chunkInit) ([]*packet, 
 
 // Build INIT ACK identically for an initial handshake and a peer restart.
 func (a *Association) createInitAck(peerTag uint32, local chunkInitCommon, cookie *paramStateCookie) *packet {
-	local.advertisedReceiverWindowCredit = a.maxReceiveBufferSize
+	local.advertisedReceiverWindowCredit = a.initShape.window(a.maxReceiveBufferSize)
 	local.params = []param{cookie}
+	a.initShape.addParams(&local)
 	if a.recvZeroChecksum {
 		local.params = append(local.params, &paramZeroChecksumAcceptable{edmid: dtlsErrorDetectionMethod})
 	}
@@ -5409,7 +5415,8 @@ func GenerateOutOfBandToken(opts ...ClientOption) ([]byte, error) {
 	init.numOutboundStreams = math.MaxUint16
 	init.numInboundStreams = math.MaxUint16
 	init.initiateTag = generateInitiateTag()
-	init.advertisedReceiverWindowCredit = config.MaxReceiveBufferSize
+	init.advertisedReceiverWindowCredit = config.initShape.window(config.MaxReceiveBufferSize)
+	config.initShape.addParams(&init.chunkInitCommon)
 	setSupportedExtensions(&init.chunkInitCommon, config.enableInterleaving)
 
 	if config.EnableZeroChecksum {

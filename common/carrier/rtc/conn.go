@@ -12,7 +12,6 @@ import (
 
 	"github.com/pion/datachannel"
 	"github.com/pion/sctp"
-	"github.com/pion/webrtc/v4"
 )
 
 const (
@@ -29,10 +28,10 @@ const (
 // Conn is an open data channel, of either Kind, as a carrier.Conn. A message
 // longer than maxMessage from the other end ends the Conn.
 type Conn struct {
-	p      *peer
-	raw    datachannel.ReadWriteCloserDeadliner
-	dc     *webrtc.DataChannel
-	traits carrier.Traits
+	p           *peer
+	channel     *datachannel.DataChannel
+	association *sctp.Association
+	traits      carrier.Traits
 
 	room chan struct{} // something has been acknowledged; buffered
 
@@ -52,12 +51,12 @@ type Conn struct {
 	watching  chan struct{} // closed when watch has returned
 }
 
-func newConn(p *peer, dc *webrtc.DataChannel, raw datachannel.ReadWriteCloserDeadliner) *Conn {
-	c := &Conn{p: p, raw: raw, dc: dc, traits: kindOf(dc).traits(),
+func newConn(p *peer, channel *datachannel.DataChannel, association *sctp.Association) *Conn {
+	c := &Conn{p: p, channel: channel, association: association, traits: kindOf(channel.ChannelType).traits(),
 		room: make(chan struct{}, 1), done: make(chan struct{}), watching: make(chan struct{}),
 		window: newWindow(time.Now())}
 	c.wakeBelow(windowStart)
-	dc.OnBufferedAmountLow(func() {
+	channel.OnBufferedAmountLow(func() {
 		select {
 		case c.room <- struct{}{}:
 		default:
@@ -73,13 +72,13 @@ func (c *Conn) watch() {
 	select {
 	case <-c.p.failed:
 		c.end(ErrFailed)
-		c.raw.SetReadDeadline(time.Unix(1, 0)) // frees a Recv
+		c.channel.SetReadDeadline(time.Unix(1, 0)) // frees a Recv
 	case <-c.done:
 	}
 }
 
 // Label is the channel's label, chosen by the offerer.
-func (c *Conn) Label() string { return c.dc.Label() }
+func (c *Conn) Label() string { return c.channel.Config.Label }
 
 // Send implements carrier.Conn.
 func (c *Conn) Send(ctx context.Context, msg []byte) error {
@@ -106,7 +105,7 @@ func (c *Conn) Send(ctx context.Context, msg []byte) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if _, err := c.raw.Write(msg); err != nil {
+	if _, err := c.channel.Write(msg); err != nil {
 		return c.end(err)
 	}
 	c.sent += int64(len(msg))
@@ -120,7 +119,7 @@ func (c *Conn) measure() {
 		return
 	}
 	before := c.window.size
-	rtt := time.Duration(c.dc.Transport().Stats().SmoothedRoundTripTime * float64(time.Second))
+	rtt := time.Duration(c.association.SRTT() * float64(time.Millisecond))
 	c.window.observe(now, c.sent-int64(c.Queued()), rtt)
 	if c.window.size != before {
 		c.wakeBelow(c.window.size)
@@ -133,7 +132,7 @@ func (c *Conn) wakeBelow(size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.draining {
-		c.dc.SetBufferedAmountLowThreshold(uint64(size - size/4))
+		c.channel.SetBufferedAmountLowThreshold(uint64(size - size/4))
 	}
 }
 
@@ -182,7 +181,7 @@ func (c *Conn) scratch() []byte {
 // left where it was, does not end the Conn; every other error does.
 func (c *Conn) read(buf []byte) (int, error) {
 	for {
-		n, err := c.raw.Read(buf)
+		n, err := c.channel.Read(buf)
 		switch {
 		case errors.Is(err, io.ErrShortBuffer):
 			return 0, err
@@ -206,7 +205,7 @@ func (c *Conn) tooLong(err error) error {
 
 // Queued implements carrier.Conn: bytes that the other end has not
 // acknowledged.
-func (c *Conn) Queued() int { return int(c.dc.BufferedAmount()) }
+func (c *Conn) Queued() int { return int(c.channel.BufferedAmount()) }
 
 // Traits implements carrier.Conn.
 func (c *Conn) Traits() carrier.Traits { return c.traits }
@@ -231,7 +230,7 @@ func (c *Conn) Close() error {
 		c.drain()
 		c.closing.Store(true)
 		c.end(carrier.ErrClosed)
-		c.raw.Close()
+		c.channel.Close()
 		c.p.close()
 		<-c.watching
 	})
@@ -241,7 +240,7 @@ func (c *Conn) Close() error {
 func (c *Conn) drain() {
 	c.mu.Lock()
 	c.draining = true
-	c.dc.SetBufferedAmountLowThreshold(0)
+	c.channel.SetBufferedAmountLowThreshold(0)
 	c.mu.Unlock()
 	t := time.NewTimer(drainLimit)
 	defer t.Stop()
@@ -263,8 +262,10 @@ func (c *Conn) end(err error) error {
 	switch {
 	case c.closing.Load():
 		err = carrier.ErrClosed
-	case errors.Is(err, sctp.ErrChunk):
-		err = io.EOF // an ABORT is how WebRTC stacks close
+	case errors.Is(err, sctp.ErrChunk), errors.Is(err, sctp.ErrResetPacketInStateNotExist):
+		// An ABORT is how WebRTC stacks close. One that follows the channel's
+		// reset at once leaves no time to reset it on this side too.
+		err = io.EOF
 	}
 	c.endOnce.Do(func() {
 		c.err = err

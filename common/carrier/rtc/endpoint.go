@@ -6,14 +6,12 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
-	"flurry/common/sdp"
-
-	"github.com/pion/ice/v4"
+	"github.com/pion/stun/v4"
 	"github.com/pion/transport/v5"
-	"github.com/pion/webrtc/v4"
 )
 
 // Config says how peer connections are made. The zero value works where both
@@ -37,6 +35,10 @@ type Config struct {
 	// KeepsEdges says in our answers that messages of an unordered channel are
 	// handed on whole, both ways, so that the offerer may choose one.
 	KeepsEdges bool
+
+	// Profile says whose WebRTC the connections look like; an Endpoint keeps to
+	// one. The zero value, AnyBrowser, is a browser's, chosen by New at random.
+	Profile Profile
 
 	// GatherTimeout ends the search for candidates; what was found by then is
 	// used. 0 means 2 s. It ends earlier when what STUN gives is there, see
@@ -63,20 +65,6 @@ const (
 	defaultOpenTimeout = 10 * time.Second
 	defaultSTUNPort    = "3478" // RFC 8489 section 9
 
-	// iceDisconnected and iceFailed are how long a path may be without an
-	// answer to a connectivity check before it counts as disturbed and as
-	// dead, and iceKeepalive is the time between checks: the stack's defaults
-	// (spec section 6), except that failure, which closes the carrier, comes
-	// after 15 s more and not after 25.
-	iceDisconnected = 5 * time.Second
-	iceFailed       = 15 * time.Second
-	iceKeepalive    = 2 * time.Second
-
-	// dtlsRetransmit is the first wait for the other end's next flight, doubled
-	// each time. RFC 6347, section 4.2.4.1, recommends 1 s and allows less where
-	// the round trip is known to be: half a second is longer than most.
-	dtlsRetransmit = 500 * time.Millisecond
-
 	// receiveWindow is SCTP's a_rwnd: what the other end may have under way,
 	// all of which may be memory in use. The stack also takes no packet that is
 	// further ahead of the first missing one than four times as many bytes in
@@ -98,10 +86,11 @@ const (
 // Endpoint makes WebRTC carriers with one configuration. It is safe for
 // concurrent use and holds no resources of its own but what Prepare makes.
 type Endpoint struct {
-	cfg      Config
-	settings webrtc.SettingEngine
-	servers  []webrtc.ICEServer
-	stock    stock
+	cfg     Config
+	look    look
+	net     transport.Net
+	servers []*stun.URI
+	stock   stock
 }
 
 // New checks cfg, reporting every fault at once.
@@ -115,31 +104,57 @@ func New(cfg Config) (*Endpoint, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	cfg.Profile = cfg.Profile.Pick()
 	var errs []error
-	e := &Endpoint{cfg: cfg}
-	if len(cfg.ICEServers) > 0 {
-		urls := make([]string, len(cfg.ICEServers))
-		for i, s := range cfg.ICEServers {
-			u, err := ParseSTUN(s)
-			if err != nil {
-				errs = append(errs, err)
-			}
-			urls[i] = "stun:" + u
+	check := func(err error) {
+		if err != nil {
+			errs = append(errs, err)
 		}
-		e.servers = []webrtc.ICEServer{{URLs: urls}}
+	}
+	e := &Endpoint{cfg: cfg, net: cfg.Net}
+	for _, s := range cfg.ICEServers {
+		server, err := parseServer(s)
+		check(err)
+		e.servers = append(e.servers, server)
 	}
 	if cfg.OutboundAddress.IsValid() && cfg.KeepLocalAddresses {
-		errs = append(errs, errors.New("an outbound address and keeping local addresses exclude each other"))
+		check(errors.New("an outbound address and keeping local addresses exclude each other"))
 	}
-	se, err := e.newSettings()
-	if err != nil {
-		errs = append(errs, err)
+	if cfg.PortMax < cfg.PortMin {
+		check(fmt.Errorf("port range %d:%d is empty", cfg.PortMin, cfg.PortMax))
+	}
+	var err error
+	e.look, err = cfg.Profile.look()
+	check(err)
+	if e.net == nil {
+		if e.net, err = newRoomyNet(); err != nil {
+			check(fmt.Errorf("network interfaces: %w", err))
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	e.settings = se
 	return e, nil
+}
+
+// Profile is the one in use, never AnyBrowser.
+func (e *Endpoint) Profile() Profile { return e.cfg.Profile }
+
+// parseServer reads a STUN URL as the ICE agent wants it.
+func parseServer(text string) (*stun.URI, error) {
+	hostport, err := ParseSTUN(text)
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return nil, fmt.Errorf("ICE server %q: %w", text, err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("ICE server %q: port: %w", text, err)
+	}
+	return &stun.URI{Scheme: stun.SchemeTypeSTUN, Host: host, Port: int(n), Proto: stun.ProtoTypeUDP}, nil
 }
 
 // ParseSTUN takes a STUN URL, "stun:host" or "stun:host:port", and returns
@@ -165,75 +180,4 @@ func ParseSTUN(text string) (hostport string, err error) {
 		return "", fmt.Errorf("ICE server %q: host or port is missing", text)
 	}
 	return net.JoinHostPort(host, port), nil
-}
-
-// api returns the stack for one connection, which sees its own checks only.
-func (e *Endpoint) api(p *peer) *webrtc.API {
-	se := e.settings
-	se.SetICEBindingRequestHandler(p.selection.check)
-	return webrtc.NewAPI(webrtc.WithSettingEngine(se), webrtc.WithMediaEngine(new(webrtc.MediaEngine)))
-}
-
-func (e *Endpoint) newSettings() (webrtc.SettingEngine, error) {
-	var se webrtc.SettingEngine
-	cfg := &e.cfg
-	se.LoggerFactory = loggers{cfg.Logger}
-	se.DetachDataChannels()
-	se.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
-	se.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	se.DisableActiveTCP(true)
-	se.SetIncludeLoopbackCandidate(cfg.KeepLocalAddresses)
-	se.SetSCTPMaxReceiveBufferSize(receiveWindow)
-	se.SetSCTPMinCwnd(congestionFloor)
-	se.EnableSctpSnap(true)
-	// The stack waits 0.5 s and 1 s before it nominates a pair with a reflexive
-	// address, for the sake of a better one. Where those are all there is, as
-	// behind a NAT, the first that works does as well as the next.
-	se.SetSrflxAcceptanceMinWait(0)
-	se.SetPrflxAcceptanceMinWait(0)
-	se.SetDTLSRetransmissionInterval(dtlsRetransmit)
-	// A browser sends no HelloVerifyRequest, and a censor has blocked it.
-	se.SetDTLSInsecureSkipHelloVerify(true)
-	if cfg.PortMin != 0 || cfg.PortMax != 0 {
-		if err := se.SetEphemeralUDPPortRange(cfg.PortMin, cfg.PortMax); err != nil {
-			return se, fmt.Errorf("port range %d:%d: %w", cfg.PortMin, cfg.PortMax, err)
-		}
-	}
-	if cfg.OutboundAddress.IsValid() {
-		err := se.SetICEAddressRewriteRules(webrtc.ICEAddressRewriteRule{
-			External:        []string{cfg.OutboundAddress.String()},
-			AsCandidateType: webrtc.ICECandidateTypeHost,
-		})
-		if err != nil {
-			return se, fmt.Errorf("outbound address: %w", err)
-		}
-	}
-	if cfg.Net != nil {
-		se.SetNet(cfg.Net)
-		return se, nil
-	}
-	n, err := newRoomyNet()
-	if err != nil {
-		return se, fmt.Errorf("network interfaces: %w", err)
-	}
-	se.SetNet(n)
-	return se, nil
-}
-
-// publish returns the description to give to the other side as wrapper text.
-func (e *Endpoint) publish(p *peer) string {
-	d := p.pc.LocalDescription()
-	text := d.SDP
-	if !e.cfg.KeepLocalAddresses {
-		text = sdp.StripLocal(text)
-	}
-	if d.Type == webrtc.SDPTypeOffer {
-		text = p.withSCTPInit(text)
-	} else {
-		text = sdp.MarkEarly(text)
-	}
-	if e.cfg.KeepsEdges && d.Type == webrtc.SDPTypeAnswer {
-		text = sdp.MarkEdges(text)
-	}
-	return sdp.Description{Type: d.Type.String(), SDP: text}.String()
 }

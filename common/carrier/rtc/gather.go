@@ -2,10 +2,11 @@ package rtc
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/ice/v4"
 )
 
 // maxGrace bounds how much longer other STUN servers are waited for once one
@@ -19,40 +20,54 @@ const maxGrace = 200 * time.Millisecond
 // dead must not hold up a start for which another has given what is needed.
 // Candidates that come later are not in the description, but still used.
 type gathering struct {
-	began   time.Time
-	stocked bool // candidates show only when the description is applied
+	began time.Time
 
-	once    sync.Once
-	first   chan struct{} // closed when the first server-reflexive one is there
-	firstAt time.Time     // set before first is closed
+	mu         sync.Mutex
+	candidates []ice.Candidate // guarded by mu
+
+	first    chan struct{} // closed when the first server-reflexive one is there
+	firstAt  time.Time     // set before first is closed
+	complete chan struct{} // closed when all are there
 }
 
-func newGathering(stocked bool) *gathering {
-	return &gathering{began: time.Now(), stocked: stocked, first: make(chan struct{})}
+func newGathering() *gathering {
+	return &gathering{began: time.Now(), first: make(chan struct{}), complete: make(chan struct{})}
 }
 
-// candidate notes a candidate; nil ends them.
-func (g *gathering) candidate(c *webrtc.ICECandidate) {
-	if c == nil || c.Typ != webrtc.ICECandidateTypeSrflx {
+// candidate notes a candidate; nil ends them. The ICE agent calls it from one
+// goroutine.
+func (g *gathering) candidate(c ice.Candidate) {
+	if c == nil {
+		close(g.complete)
 		return
 	}
-	g.once.Do(func() {
+	g.mu.Lock()
+	g.candidates = append(g.candidates, c)
+	g.mu.Unlock()
+	g.saw(c.Type())
+}
+
+func (g *gathering) saw(t ice.CandidateType) {
+	if t == ice.CandidateTypeServerReflexive && g.firstAt.IsZero() {
 		g.firstAt = time.Now()
-		if g.stocked {
-			// When it came is not known. Past twice the grace nothing is.
-			g.firstAt = earlier(g.firstAt, g.began.Add(maxGrace))
-		}
 		close(g.first)
-	})
+	}
+}
+
+// found returns what has come in.
+func (g *gathering) found() []ice.Candidate {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.candidates)
 }
 
 // wait returns when the description is ready, at the latest limit after the
 // gathering began, or with the error of ctx.
-func (g *gathering) wait(ctx context.Context, complete <-chan struct{}, limit time.Duration) error {
+func (g *gathering) wait(ctx context.Context, limit time.Duration) error {
 	end := time.NewTimer(time.Until(g.began.Add(limit)))
 	defer end.Stop()
 	select {
-	case <-complete:
+	case <-g.complete:
 		return nil
 	case <-end.C:
 		return nil
@@ -63,7 +78,7 @@ func (g *gathering) wait(ctx context.Context, complete <-chan struct{}, limit ti
 	ready := g.firstAt.Add(min(g.firstAt.Sub(g.began), maxGrace))
 	end.Reset(time.Until(earlier(ready, g.began.Add(limit))))
 	select {
-	case <-complete:
+	case <-g.complete:
 	case <-end.C:
 	case <-ctx.Done():
 		return ctx.Err()

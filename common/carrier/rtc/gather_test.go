@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/ice/v4"
 )
 
 // A description is ready when all candidates are there, or a bounded time after
@@ -16,7 +16,6 @@ func TestGatheringEnds(t *testing.T) {
 	const never, limit = time.Hour, 2 * time.Second
 	ms := func(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 	for name, c := range map[string]struct {
-		stocked         bool
 		first, complete time.Duration // since the gathering began
 		asked           time.Duration // when the description is wanted
 		ready           time.Duration
@@ -27,29 +26,25 @@ func TestGatheringEnds(t *testing.T) {
 		"one near, one dead":               {first: ms(40), complete: 5 * time.Second, ready: ms(80)},
 		"one far, one dead":                {first: ms(600), complete: 5 * time.Second, ready: ms(800)},
 		"late, one dead":                   {first: ms(1900), complete: 5 * time.Second, ready: limit},
-		"stocked, complete":                {stocked: true, complete: ms(60), asked: 3 * time.Second, ready: 3 * time.Second},
-		"stocked, one dead":                {stocked: true, complete: 5 * time.Second, asked: time.Second, ready: time.Second},
-		"stocked, one dead, wanted early":  {stocked: true, complete: 5 * time.Second, asked: ms(100), ready: ms(200)},
-		"stocked, all dead, wanted late":   {stocked: true, first: never, complete: 5 * time.Second, asked: 3 * time.Second, ready: 3 * time.Second},
-		"stocked, all dead, wanted at 1 s": {stocked: true, first: never, complete: 5 * time.Second, asked: time.Second, ready: limit},
+		"stocked, complete":                {first: ms(40), complete: ms(60), asked: 3 * time.Second, ready: 3 * time.Second},
+		"stocked, one dead":                {first: ms(40), complete: 5 * time.Second, asked: time.Second, ready: time.Second},
+		"stocked, one dead, wanted early":  {first: ms(80), complete: 5 * time.Second, asked: ms(100), ready: ms(160)},
+		"stocked, all dead, wanted late":   {first: never, complete: 5 * time.Second, asked: 3 * time.Second, ready: 3 * time.Second},
+		"stocked, all dead, wanted at 1 s": {first: never, complete: 5 * time.Second, asked: time.Second, ready: limit},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				g := newGathering(c.stocked)
-				complete := make(chan struct{})
-				end := time.AfterFunc(c.complete, func() { close(complete) })
+				g := newGathering()
+				end := time.AfterFunc(c.complete, func() { g.candidate(nil) })
 				defer end.Stop()
-				time.Sleep(c.asked)
-				first := time.AfterFunc(max(0, c.first-c.asked), func() {
-					g.candidate(&webrtc.ICECandidate{Typ: webrtc.ICECandidateTypeHost})
-					if c.first < never {
-						g.candidate(&webrtc.ICECandidate{Typ: webrtc.ICECandidateTypeSrflx})
-					}
+				first := time.AfterFunc(c.first, func() {
+					g.saw(ice.CandidateTypeHost)
+					g.saw(ice.CandidateTypeServerReflexive)
 				})
 				defer first.Stop()
-				synctest.Wait()
-				if err := g.wait(t.Context(), complete, limit); err != nil {
+				time.Sleep(c.asked)
+				if err := g.wait(t.Context(), limit); err != nil {
 					t.Fatal(err)
 				}
 				if took := time.Since(start); took != c.ready {
@@ -63,7 +58,7 @@ func TestGatheringEnds(t *testing.T) {
 func TestGatheringHeedsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := newGathering(false).wait(ctx, nil, time.Hour); !errors.Is(err, context.Canceled) {
+	if err := newGathering().wait(ctx, time.Hour); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }

@@ -3,7 +3,7 @@ package rtc
 import (
 	"flurry/common/carrier"
 
-	"github.com/pion/webrtc/v4"
+	"github.com/pion/datachannel"
 )
 
 // A Kind is a kind of data channel. The offerer chooses it; the other end
@@ -38,24 +38,24 @@ const (
 	// messages would be cut.
 	maxUnordered = 2048
 
-	// onePacket is the most that pion sends as one packet: its MTU of 1191 less
-	// the SCTP header of 12 bytes and an I-DATA chunk's of 20 (RFC 8260 section
-	// 2.1), in whole words. A plain DATA chunk has room for 4 bytes more.
-	onePacket = 1156
+	// onePacket is the most that leaves as one packet: browserMTU, and pionMTU
+	// in whole words, less the SCTP header of 12 bytes and an I-DATA chunk's of 20
+	// (RFC 8260 section 2.1). A plain DATA chunk has room for 4 bytes more.
+	onePacket = browserMTU - 12 - 20
 )
 
-func (k Kind) init() *webrtc.DataChannelInit {
-	if k != Unordered {
-		return nil // ordered and reliable
+// channelType is how a channel's OPEN message says k (RFC 8832 section 5.1).
+func (k Kind) channelType() datachannel.ChannelType {
+	if k == Unordered {
+		return datachannel.ChannelTypeReliableUnordered
 	}
-	ordered := false
-	return &webrtc.DataChannelInit{Ordered: &ordered}
+	return datachannel.ChannelTypeReliable
 }
 
 // kindOf reads the kind of a channel. Whatever is not wholly reliable is used
 // as if it kept no promise but that of message edges.
-func kindOf(dc *webrtc.DataChannel) Kind {
-	if dc.Ordered() && dc.MaxRetransmits() == nil && dc.MaxPacketLifeTime() == nil {
+func kindOf(t datachannel.ChannelType) Kind {
+	if t == datachannel.ChannelTypeReliable {
 		return Reliable
 	}
 	return Unordered

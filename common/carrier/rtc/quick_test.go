@@ -50,6 +50,8 @@ func TestQuickBetweenOurs(t *testing.T) {
 	}
 }
 
+var profiles = []Profile{Chromium, Firefox, Pion}
+
 // A deployed peer: the same stack without our settings.
 func newDeployed(t *testing.T) *webrtc.PeerConnection {
 	t.Helper()
@@ -103,9 +105,15 @@ func checkEcho(t *testing.T, c *Conn) {
 }
 
 func TestDeployedAnswerer(t *testing.T) {
+	for _, profile := range profiles {
+		t.Run(string(profile), func(t *testing.T) { checkDeployedAnswerer(t, profile) })
+	}
+}
+
+func checkDeployedAnswerer(t *testing.T, profile Profile) {
 	pc := newDeployed(t)
 	pc.OnDataChannel(echo)
-	a := endpoint(t, Config{KeepLocalAddresses: true})
+	a := endpoint(t, Config{KeepLocalAddresses: true, Profile: profile})
 	c, err := a.Dial(t.Context(), "", func(_ context.Context, offer string) (string, error) {
 		apply(t, pc, offer)
 		answer, err := pc.CreateAnswer(nil)
@@ -122,13 +130,19 @@ func TestDeployedAnswerer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if c.p.selection.early.Load() {
+	if profile == Pion && c.p.selection.early.Load() {
 		t.Error("a deployed answerer is taken for one that selects early")
 	}
 	checkEcho(t, c)
 }
 
 func TestDeployedOfferer(t *testing.T) {
+	for _, profile := range profiles {
+		t.Run(string(profile), func(t *testing.T) { checkDeployedOfferer(t, profile) })
+	}
+}
+
+func checkDeployedOfferer(t *testing.T, profile Profile) {
 	pc := newDeployed(t)
 	dc, err := pc.CreateDataChannel("x", nil)
 	if err != nil {
@@ -139,7 +153,7 @@ func TestDeployedOfferer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := endpoint(t, Config{KeepLocalAddresses: true})
+	b := endpoint(t, Config{KeepLocalAddresses: true, Profile: profile})
 	p, err := b.Answer(t.Context(), describeDeployed(t, pc, offer))
 	if err != nil {
 		t.Fatal(err)

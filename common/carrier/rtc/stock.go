@@ -45,7 +45,7 @@ func (e *Endpoint) Prepare() {
 		return
 	}
 	s.dropLocked()
-	p, err := e.newPeer(true, true)
+	p, err := e.newPeer()
 	if err != nil {
 		return // the next Dial or Answer meets the same error and tells
 	}

@@ -89,9 +89,7 @@ func TestPreparedAnswer(t *testing.T) {
 	b := endpoint(t, Config{KeepLocalAddresses: true, ICEServers: []string{server.url()}})
 	defer b.Close()
 	b.Prepare()
-	for b.stock.ready.pc.ICEGatheringState().String() != "complete" {
-		time.Sleep(time.Millisecond)
-	}
+	<-b.stock.ready.gathering.complete
 	other := make(chan *Conn, 1)
 	c, err := a.Dial(t.Context(), "", func(ctx context.Context, offer string) (string, error) {
 		p, err := b.Answer(ctx, offer)
