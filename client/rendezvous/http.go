@@ -51,8 +51,8 @@ type HTTPConfig struct {
 	// broker's in the connection. Each Exchange tries them in random order until
 	// one works. Empty means that the broker is reached directly.
 	Fronts []string
-	// Hello names the browser whose TLS is imitated, see covert.HelloNames; empty
-	// means the ordinary TLS of this program.
+	// Hello names the browser that is imitated, see covert.HelloNames; empty means
+	// Chromium.
 	Hello string
 	// NoSNI leaves the server name out of the TLS hello.
 	NoSNI bool

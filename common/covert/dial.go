@@ -77,12 +77,16 @@ func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (n
 // imitate prepares the imitated browser's hello for raw.
 func (t *Transport) imitate(raw net.Conn, host string, noSNI bool) (*utls.UConn, error) {
 	for range randomizedDraws {
-		conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.roots()}, t.hello.id)
+		// Browsers fill a record as long as they have something to send.
+		conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.roots(), DynamicRecordSizingDisabled: true}, t.hello.id)
 		if noSNI {
 			// The name stays in the Config: the certificate is verified for it.
 			if err := conn.RemoveSNIExtension(); err != nil {
 				return nil, err
 			}
+		}
+		if t.hello.build != nil {
+			return conn, t.hello.apply(conn)
 		}
 		if !t.hello.randomized {
 			return conn, nil
@@ -95,6 +99,21 @@ func (t *Transport) imitate(raw net.Conn, host string, noSNI bool) (*utls.UConn,
 		}
 	}
 	return nil, errors.New("no randomized hello was coherent")
+}
+
+// apply makes the hello of one of the browsers of browser.go for conn.
+func (h *hello) apply(conn *utls.UConn) error {
+	spec, err := h.build()
+	if err != nil {
+		return err
+	}
+	if err := conn.ApplyPreset(spec); err != nil {
+		return err
+	}
+	if h.oneKey {
+		return shareOneKey(conn)
+	}
+	return nil
 }
 
 // coherent reports whether the hybrid group X25519MLKEM768 is both listed and

@@ -34,8 +34,7 @@ const (
 
 // Options configures a Transport. The zero value works.
 type Options struct {
-	// Hello names the browser to imitate, see HelloNames; empty means the
-	// ordinary TLS of this program.
+	// Hello names the browser to imitate, see HelloNames; empty means Chromium.
 	Hello string
 	// NoSNI leaves the server name out of the TLS hello. The certificate is
 	// verified for the name all the same.

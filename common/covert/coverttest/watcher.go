@@ -1,0 +1,440 @@
+package coverttest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// A Watcher is an HTTPS server on loopback that writes down everything its
+// clients show, in the order in which they show it: what net/http would put into
+// maps and interpret. It serves one page and answers every POST with its body.
+type Watcher struct {
+	t        testing.TB
+	listener net.Listener
+	config   *tls.Config
+	page     string
+	work     sync.WaitGroup
+
+	mu    sync.Mutex
+	open  map[net.Conn]bool // nil: closed
+	seen  []*Connection
+	posts chan struct{} // holds one: there are more requests than before
+}
+
+// A Connection is what one connection showed.
+type Connection struct {
+	Hello    []byte // the TLS records of the ClientHello
+	Protocol string // as ALPN chose it
+	// Records are the kinds and lengths of the TLS records after the hello, as
+	// whoever watches the line sees them.
+	Records  []string
+	Frames   []string // HTTP/2: one line each
+	Requests []Request
+}
+
+// A Request is one request. Its fields stand as they were sent, the pseudo
+// headers of HTTP/2 among them.
+type Request struct {
+	Method, Path string
+	Fields       []string // "name: value"
+	Frame        string   // HTTP/2: stream and priority of its HEADERS
+	Coding       []string // HTTP/2: how each field was encoded, and in how many bytes
+	First        bool     // the connection's first
+}
+
+// NewWatcher starts a Watcher that speaks protocol, "h2" or "http/1.1", to those
+// who offer it. It ends with the test.
+func NewWatcher(t testing.TB, cert tls.Certificate, protocol, page string) *Watcher {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &Watcher{t: t, listener: l, page: page, open: make(map[net.Conn]bool), posts: make(chan struct{}, 1)}
+	w.config = &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{protocol}}
+	w.work.Go(w.accept)
+	t.Cleanup(w.stop)
+	return w
+}
+
+// Addr returns the server's host:port.
+func (w *Watcher) Addr() string { return w.listener.Addr().String() }
+
+// Connections returns what was seen so far: of each connection that finished
+// its handshake, in the order of their beginning.
+func (w *Watcher) Connections() []Connection {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []Connection
+	for _, c := range w.seen {
+		copied := *c
+		copied.Records = append([]string(nil), c.Records...)
+		copied.Frames = append([]string(nil), c.Frames...)
+		copied.Requests = append([]Request(nil), c.Requests...)
+		all = append(all, copied)
+	}
+	return all
+}
+
+// Await returns the connections once there were n POST requests.
+func (w *Watcher) Await(ctx context.Context, n int) ([]Connection, error) {
+	for {
+		all, posts := w.Connections(), 0
+		for _, c := range all {
+			for _, r := range c.Requests {
+				if r.Method == "POST" {
+					posts++
+				}
+			}
+		}
+		if posts >= n {
+			return all, nil
+		}
+		select {
+		case <-w.posts:
+		case <-ctx.Done():
+			return all, fmt.Errorf("%d of %d requests: %w", posts, n, ctx.Err())
+		}
+	}
+}
+
+func (w *Watcher) stop() {
+	_ = w.listener.Close()
+	w.mu.Lock()
+	for c := range w.open {
+		_ = c.Close()
+	}
+	w.open = nil
+	w.mu.Unlock()
+	w.work.Wait()
+}
+
+func (w *Watcher) accept() {
+	for {
+		c, err := w.listener.Accept()
+		if err != nil {
+			return
+		}
+		w.mu.Lock()
+		if w.open == nil {
+			_ = c.Close()
+		} else {
+			w.open[c] = true
+			w.work.Go(func() { w.serve(c) })
+		}
+		w.mu.Unlock()
+	}
+}
+
+// serve serves one connection until it ends.
+func (w *Watcher) serve(raw net.Conn) {
+	defer func() {
+		_ = raw.Close()
+		w.mu.Lock()
+		delete(w.open, raw)
+		w.mu.Unlock()
+	}()
+	hello, err := readHello(raw)
+	if err != nil {
+		return // such as a connection opened ahead and not used
+	}
+	c := &Connection{Hello: hello}
+	conn := tls.Server(&replayConn{Conn: raw, first: bytes.NewReader(hello), saw: func(record string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		c.Records = append(c.Records, record)
+	}}, w.config)
+	if err := conn.HandshakeContext(context.Background()); err != nil {
+		w.t.Logf("handshake with a client: %v", err)
+		return
+	}
+	w.mu.Lock()
+	c.Protocol = conn.ConnectionState().NegotiatedProtocol
+	w.seen = append(w.seen, c)
+	w.mu.Unlock()
+	if c.Protocol == "h2" {
+		w.serveHTTP2(c, conn)
+	} else {
+		w.serveHTTP1(c, conn)
+	}
+}
+
+// note writes down a request.
+func (w *Watcher) note(c *Connection, r Request) {
+	w.mu.Lock()
+	r.First = len(c.Requests) == 0
+	c.Requests = append(c.Requests, r)
+	w.mu.Unlock()
+	select {
+	case w.posts <- struct{}{}:
+	default:
+	}
+}
+
+// frame writes down a frame.
+func (w *Watcher) frame(c *Connection, format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.Frames = append(c.Frames, fmt.Sprintf(format, args...))
+}
+
+func (w *Watcher) serveHTTP2(c *Connection, conn net.Conn) {
+	preface := make([]byte, len(http2.ClientPreface))
+	if _, err := io.ReadFull(conn, preface); err != nil || string(preface) != http2.ClientPreface {
+		return
+	}
+	f := http2.NewFramer(conn, bufio.NewReader(conn))
+	var fields []hpack.HeaderField
+	decoder := hpack.NewDecoder(4096, func(f hpack.HeaderField) { fields = append(fields, f) })
+	if f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 100}) != nil {
+		return
+	}
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch frame := frame.(type) {
+		case *http2.SettingsFrame:
+			if frame.IsAck() {
+				w.frame(c, "SETTINGS acknowledged")
+				continue
+			}
+			var all []string
+			_ = frame.ForeachSetting(func(s http2.Setting) error {
+				all = append(all, s.String())
+				return nil
+			})
+			w.frame(c, "SETTINGS %s", strings.Join(all, " "))
+			err = f.WriteSettingsAck()
+		case *http2.WindowUpdateFrame:
+			w.frame(c, "WINDOW_UPDATE stream %d: %d", frame.StreamID, frame.Increment)
+		case *http2.PriorityFrame:
+			w.frame(c, "PRIORITY stream %d: %+v", frame.StreamID, frame.PriorityParam)
+		case *http2.PingFrame:
+			w.frame(c, "PING")
+			if !frame.IsAck() {
+				err = f.WritePing(true, frame.Data)
+			}
+		case *http2.HeadersFrame:
+			fields = nil
+			block := bytes.Clone(frame.HeaderBlockFragment())
+			if _, err := decoder.Write(block); err != nil || !frame.HeadersEnded() || decoder.Close() != nil {
+				w.t.Errorf("headers cannot be read, or are longer than a browser's: %v", err)
+				return
+			}
+			r := Request{Coding: codings(block)}
+			for _, f := range fields {
+				r.Fields = append(r.Fields, f.Name+": "+f.Value)
+				switch f.Name {
+				case ":method":
+					r.Method = f.Value
+				case ":path":
+					r.Path = f.Value
+				}
+			}
+			r.Frame = fmt.Sprintf("HEADERS stream %d, priority %v %+v", frame.StreamID, frame.HasPriority(), frame.Priority)
+			w.frame(c, "%s", r.Frame)
+			w.note(c, r)
+			err = w.replyHTTP2(f, frame.StreamID, r.Method)
+		case *http2.DataFrame:
+			w.frame(c, "DATA stream %d: %d bytes, end %v", frame.StreamID, frame.Length, frame.StreamEnded())
+		default:
+			w.frame(c, "%v", frame.Header())
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// codings tells how the fields of a header block are encoded (RFC 7541, section
+// 6), each with the first byte and the length.
+func codings(block []byte) []string {
+	var all []string
+	for len(block) > 0 {
+		first := block[0]
+		kind, bits, strs := "indexed", 7, 0
+		switch {
+		case first&0x80 != 0:
+		case first&0x40 != 0:
+			kind, bits, strs = "added", 6, 1
+		case first&0x20 != 0:
+			kind, bits = "size", 5
+		case first&0x10 != 0:
+			kind, bits, strs = "never added", 4, 1
+		default:
+			kind, bits, strs = "not added", 4, 1
+		}
+		at, index := integer(block, bits)
+		if strs == 1 && index == 0 {
+			strs = 2 // the name too
+		}
+		for range strs {
+			n, size := integer(block[at:], 7)
+			at += n + size
+		}
+		if at > len(block) {
+			return append(all, "cut")
+		}
+		if kind == "indexed" {
+			kind = fmt.Sprintf("indexed %d", index)
+		}
+		all = append(all, fmt.Sprintf("%s, %d bytes", kind, at))
+		block = block[at:]
+	}
+	return all
+}
+
+// integer reads an integer with a prefix of so many bits (RFC 7541, section 5.1).
+func integer(b []byte, bits int) (n, value int) {
+	if len(b) == 0 {
+		return 0, 0
+	}
+	most := 1<<bits - 1
+	if value = int(b[0]) & most; value < most {
+		return 1, value
+	}
+	for n, shift := 1, 0; n < len(b) && shift < 28; n, shift = n+1, shift+7 {
+		value += int(b[n]&0x7f) << shift
+		if b[n]&0x80 == 0 {
+			return n + 1, value
+		}
+	}
+	return len(b), value
+}
+
+// replyHTTP2 answers a request, perhaps before its body is there.
+func (w *Watcher) replyHTTP2(f *http2.Framer, stream uint32, method string) error {
+	var b bytes.Buffer
+	e := hpack.NewEncoder(&b)
+	_ = e.WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
+	_ = e.WriteField(hpack.HeaderField{Name: "content-type", Value: "text/html"})
+	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: b.Bytes(), EndHeaders: true}); err != nil {
+		return err
+	}
+	return f.WriteData(stream, true, []byte(w.reply(method)))
+}
+
+func (w *Watcher) reply(method string) string {
+	if method == "GET" {
+		return w.page
+	}
+	return "answer"
+}
+
+func (w *Watcher) serveHTTP1(c *Connection, conn net.Conn) {
+	reader := bufio.NewReader(conn)
+	text := textproto.NewReader(reader)
+	for {
+		line, err := text.ReadLine()
+		if err != nil {
+			return
+		}
+		parts := strings.Split(line, " ")
+		if len(parts) != 3 {
+			return
+		}
+		r := Request{Method: parts[0], Path: parts[1], Fields: []string{line}}
+		length := 0
+		for {
+			line, err := text.ReadLine()
+			if err != nil {
+				return
+			}
+			if line == "" {
+				break
+			}
+			r.Fields = append(r.Fields, line)
+			if name, value, _ := strings.Cut(line, ": "); strings.EqualFold(name, "content-length") {
+				length, _ = strconv.Atoi(value)
+			}
+		}
+		if _, err := io.CopyN(io.Discard, reader, int64(length)); err != nil {
+			return
+		}
+		w.note(c, r)
+		body := w.reply(r.Method)
+		if _, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+			return
+		}
+	}
+}
+
+// recordHeader is type, version and length (RFC 8446, section 5.1).
+const recordHeader = 5
+
+// readHello reads the TLS records with the first handshake message.
+func readHello(r io.Reader) ([]byte, error) {
+	var all []byte
+	for {
+		header := make([]byte, recordHeader)
+		if _, err := io.ReadFull(r, header); err != nil {
+			return nil, err
+		}
+		body := make([]byte, binary.BigEndian.Uint16(header[3:]))
+		if _, err := io.ReadFull(r, body); err != nil {
+			return nil, err
+		}
+		all = append(append(all, header...), body...)
+		m := handshakeOf(all)
+		if header[0] != 22 || len(m) > 1<<16 {
+			return nil, errors.New("not a ClientHello")
+		}
+		if len(m) >= 4 && len(m) >= 4+int(m[1])<<16+int(m[2])<<8+int(m[3]) {
+			return all, nil
+		}
+	}
+}
+
+// handshakeOf takes the record headers away.
+func handshakeOf(records []byte) []byte {
+	var m []byte
+	for len(records) >= recordHeader {
+		n := recordHeader + int(binary.BigEndian.Uint16(records[3:]))
+		m = append(m, records[recordHeader:n]...)
+		records = records[n:]
+	}
+	return m
+}
+
+// A replayConn gives first what was read of it before, and tells of the TLS
+// records after that.
+type replayConn struct {
+	net.Conn
+	first *bytes.Reader
+	saw   func(record string)
+	rest  []byte // the beginning of a record
+}
+
+func (c *replayConn) Read(p []byte) (int, error) {
+	if c.first.Len() > 0 {
+		return c.first.Read(p)
+	}
+	n, err := c.Conn.Read(p)
+	c.rest = append(c.rest, p[:n]...)
+	for len(c.rest) >= recordHeader {
+		size := int(binary.BigEndian.Uint16(c.rest[3:]))
+		if len(c.rest) < recordHeader+size {
+			break
+		}
+		c.saw(fmt.Sprintf("%d of %d bytes", c.rest[0], size))
+		c.rest = c.rest[recordHeader+size:]
+	}
+	return n, err
+}
