@@ -22,7 +22,8 @@ import (
 
 // A Watcher is an HTTPS server on loopback that writes down everything its
 // clients show, in the order in which they show it: what net/http would put into
-// maps and interpret. It serves one page and answers every POST with its body.
+// maps and interpret. It answers a GET with one page and other requests, of
+// at most 64 KB together on a connection, with a word.
 type Watcher struct {
 	t        testing.TB
 	listener net.Listener
@@ -54,7 +55,6 @@ type Request struct {
 	Fields       []string // "name: value"
 	Frame        string   // HTTP/2: stream and priority of its HEADERS
 	Coding       []string // HTTP/2: how each field was encoded, and in how many bytes
-	First        bool     // the connection's first
 }
 
 // NewWatcher starts a Watcher that speaks protocol, "h2" or "http/1.1", to those
@@ -177,7 +177,6 @@ func (w *Watcher) serve(raw net.Conn) {
 // note writes down a request.
 func (w *Watcher) note(c *Connection, r Request) {
 	w.mu.Lock()
-	r.First = len(c.Requests) == 0
 	c.Requests = append(c.Requests, r)
 	w.mu.Unlock()
 	select {
@@ -200,6 +199,7 @@ func (w *Watcher) serveHTTP2(c *Connection, conn net.Conn) {
 	}
 	f := http2.NewFramer(conn, bufio.NewReader(conn))
 	var fields []hpack.HeaderField
+	asked := make(map[uint32]Request)
 	decoder := hpack.NewDecoder(4096, func(f hpack.HeaderField) { fields = append(fields, f) })
 	if f.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 100}) != nil {
 		return
@@ -250,10 +250,15 @@ func (w *Watcher) serveHTTP2(c *Connection, conn net.Conn) {
 			}
 			r.Frame = fmt.Sprintf("HEADERS stream %d, priority %v %+v", frame.StreamID, frame.HasPriority(), frame.Priority)
 			w.frame(c, "%s", r.Frame)
-			w.note(c, r)
-			err = w.replyHTTP2(f, frame.StreamID, r.Method)
+			asked[frame.StreamID] = r
+			if frame.StreamEnded() {
+				err = w.replyHTTP2(c, f, frame.StreamID, r)
+			}
 		case *http2.DataFrame:
 			w.frame(c, "DATA stream %d: %d bytes, end %v", frame.StreamID, frame.Length, frame.StreamEnded())
+			if frame.StreamEnded() {
+				err = w.replyHTTP2(c, f, frame.StreamID, asked[frame.StreamID])
+			}
 		default:
 			w.frame(c, "%v", frame.Header())
 		}
@@ -319,8 +324,9 @@ func integer(b []byte, bits int) (n, value int) {
 	return len(b), value
 }
 
-// replyHTTP2 answers a request, perhaps before its body is there.
-func (w *Watcher) replyHTTP2(f *http2.Framer, stream uint32, method string) error {
+// replyHTTP2 writes down a request that is complete, and answers it.
+func (w *Watcher) replyHTTP2(c *Connection, f *http2.Framer, stream uint32, r Request) error {
+	w.note(c, r)
 	var b bytes.Buffer
 	e := hpack.NewEncoder(&b)
 	_ = e.WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
@@ -328,7 +334,7 @@ func (w *Watcher) replyHTTP2(f *http2.Framer, stream uint32, method string) erro
 	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: b.Bytes(), EndHeaders: true}); err != nil {
 		return err
 	}
-	return f.WriteData(stream, true, []byte(w.reply(method)))
+	return f.WriteData(stream, true, []byte(w.reply(r.Method)))
 }
 
 func (w *Watcher) reply(method string) string {
