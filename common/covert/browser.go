@@ -1,6 +1,7 @@
 package covert
 
 import (
+	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -151,23 +152,36 @@ func firefox153Hello() (*utls.ClientHelloSpec, error) {
 }
 
 // shareOneKey makes the X25519 share the same key as that in the hybrid share,
-// as Firefox does.
-func shareOneKey(conn *utls.UConn) error {
+// as Firefox does. uTLS keeps one more key, for the first share that is not the
+// hybrid; with p256 this is made the share of P-256, with the same bytes on the
+// wire otherwise.
+func shareOneKey(conn *utls.UConn, p256 bool) error {
+	keys := conn.HandshakeState.State13.KeyShareKeys
 	for _, e := range conn.Extensions {
 		shares, ok := e.(*utls.KeyShareExtension)
-		if !ok {
+		if !ok || keys.MlkemEcdhe == nil {
 			continue
 		}
-		keys := conn.HandshakeState.State13.KeyShareKeys
+		keys.Ecdhe = keys.MlkemEcdhe
 		for i, s := range shares.KeyShares {
-			if s.Group == utls.X25519 && keys.MlkemEcdhe != nil {
+			switch s.Group {
+			case utls.X25519:
 				shares.KeyShares[i].Data = keys.MlkemEcdhe.PublicKey().Bytes()
-				keys.Ecdhe = keys.MlkemEcdhe
-				return nil
+			case utls.CurveP256:
+				if !p256 {
+					continue
+				}
+				key, err := ecdh.P256().GenerateKey(rand.Reader)
+				if err != nil {
+					return err
+				}
+				shares.KeyShares[i].Data = key.PublicKey().Bytes()
+				keys.Ecdhe = key
 			}
 		}
+		return nil
 	}
-	return errors.New("no key shares of X25519 in the hello")
+	return errors.New("no hybrid key share in the hello")
 }
 
 // randomBelow returns a number from 0 to n-1.

@@ -2,8 +2,12 @@ package covert
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
+	"io"
+	"log"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -97,7 +101,7 @@ func TestCurrentHellosAreDrawn(t *testing.T) {
 		for range n {
 			h, _ := lookupHello(name)
 			conn := utls.UClient(&net.TCPConn{}, &utls.Config{ServerName: "front.example"}, h.id)
-			if err := h.apply(conn); err != nil {
+			if err := h.apply(conn, false); err != nil {
 				t.Fatal(err)
 			}
 			if err := conn.BuildHandshakeState(); err != nil {
@@ -131,6 +135,41 @@ func TestCurrentHellosAreDrawn(t *testing.T) {
 		}
 		if name == Firefox && (len(orders) != 1 || len(ciphers) != 2) {
 			t.Errorf("Firefox: %d orders, ECH %v", len(orders), ciphers)
+		}
+	}
+}
+
+// Servers that know less than the browsers are served: those that take the second
+// or third key share, ask for another, or speak TLS 1.2.
+func TestCurrentBrowsersWithOldServers(t *testing.T) {
+	ca := coverttest.NewCA(t)
+	cert := ca.Certificate(t, "front.example")
+	for what, config := range map[string]*tls.Config{
+		"X25519":  {CurvePreferences: []tls.CurveID{tls.X25519}},
+		"P-256":   {CurvePreferences: []tls.CurveID{tls.CurveP256}},
+		"P-384":   {CurvePreferences: []tls.CurveID{tls.CurveP384}},
+		"TLS 1.2": {MaxVersion: tls.VersionTLS12},
+	} {
+		for _, name := range []string{Chromium, Firefox} {
+			t.Run(what+" "+name, func(t *testing.T) {
+				config := config.Clone()
+				config.Certificates = []tls.Certificate{cert}
+				l, err := tls.Listen("tcp", "127.0.0.1:0", config)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) }), ErrorLog: log.New(io.Discard, "", 0)}
+				done := make(chan struct{})
+				go func() { defer close(done); _ = s.Serve(l) }()
+				t.Cleanup(func() { _ = s.Close(); <-done })
+				tr := newTransport(t, ca, l.Addr().String(), Options{Hello: name})
+				for range 2 {
+					if _, reply, err := post(t, tr, "https://front.example/", []byte("offer")); err != nil || string(reply) != "offer" {
+						t.Fatalf("%q, %v", reply, err)
+					}
+					tr.CloseIdleConnections()
+				}
+			})
 		}
 	}
 }

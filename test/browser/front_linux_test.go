@@ -75,6 +75,7 @@ type looked struct {
 	fields   []string // of the second POST, with its first line or its pseudo headers
 	coding   []string // HTTP/2: how these were encoded
 	frames   []string // HTTP/2: the frames of the second POST
+	begin    []string // the TLS records from the hello to the first request
 	records  []string // the TLS records of the second POST
 	hellos   int      // connections
 	requests []coverttest.Request
@@ -106,6 +107,12 @@ func TestFrontLooks(t *testing.T) {
 				name := map[string]string{"Chromium": covert.Chromium, "Firefox": covert.Firefox}[b.name]
 				plain := visit(ctx, t, ca, cert, protocol, name, page, nil)
 				compareFields(t, theirs.fields, plain.fields)
+				// The comparison tells browsers apart.
+				for _, other := range []string{"hellochrome_72", "hellofirefox_65", covert.Ordinary} {
+					if o := visit(ctx, t, ca, cert, protocol, other, page, nil); slices.Equal(o.hello, theirs.hello) || slices.Equal(o.fields, theirs.fields) {
+						t.Errorf("%s is %s", other, b.name)
+					}
+				}
 				// Once more with the browser's words for system and product: then all lengths are equal too.
 				same := visit(ctx, t, ca, cert, protocol, name, page, named(theirs.fields))
 				for _, c := range []struct {
@@ -119,10 +126,11 @@ func TestFrontLooks(t *testing.T) {
 					{"header fields", theirs.fields, same.fields},
 					{"header encoding", theirs.coding, same.coding},
 					{"frames of a request", theirs.frames, same.frames},
+					{"TLS records of the opening", theirs.begin, same.begin},
 					{"TLS records of a request", theirs.records, same.records},
 				} {
 					equal := fmt.Sprint(c.theirs) == fmt.Sprint(c.ours)
-					t.Logf("%-26s equal: %v", c.what, equal)
+					t.Logf("%-27s equal: %v", c.what, equal)
 					if !equal {
 						t.Errorf("%s of %s:\n  %s\nours:\n  %s", c.what, b.name, lines(c.theirs), lines(c.ours))
 					}
@@ -185,6 +193,10 @@ func look(t *testing.T, all []coverttest.Connection) looked {
 		}
 		l.requests = c.Requests
 		l.hello = helloFacts(t, c.Hello)
+		l.begin = c.Records[:2] // the rest of the handshake
+		if c.Protocol == "h2" {
+			l.begin = c.Records[:3]
+		}
 		last := c.Requests[len(c.Requests)-1]
 		l.fields = last.Fields
 		if c.Protocol != "h2" {

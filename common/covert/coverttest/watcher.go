@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -268,62 +266,6 @@ func (w *Watcher) serveHTTP2(c *Connection, conn net.Conn) {
 	}
 }
 
-// codings tells how the fields of a header block are encoded (RFC 7541, section
-// 6), each with the first byte and the length.
-func codings(block []byte) []string {
-	var all []string
-	for len(block) > 0 {
-		first := block[0]
-		kind, bits, strs := "indexed", 7, 0
-		switch {
-		case first&0x80 != 0:
-		case first&0x40 != 0:
-			kind, bits, strs = "added", 6, 1
-		case first&0x20 != 0:
-			kind, bits = "size", 5
-		case first&0x10 != 0:
-			kind, bits, strs = "never added", 4, 1
-		default:
-			kind, bits, strs = "not added", 4, 1
-		}
-		at, index := integer(block, bits)
-		if strs == 1 && index == 0 {
-			strs = 2 // the name too
-		}
-		for range strs {
-			n, size := integer(block[at:], 7)
-			at += n + size
-		}
-		if at > len(block) {
-			return append(all, "cut")
-		}
-		if kind == "indexed" {
-			kind = fmt.Sprintf("indexed %d", index)
-		}
-		all = append(all, fmt.Sprintf("%s, %d bytes", kind, at))
-		block = block[at:]
-	}
-	return all
-}
-
-// integer reads an integer with a prefix of so many bits (RFC 7541, section 5.1).
-func integer(b []byte, bits int) (n, value int) {
-	if len(b) == 0 {
-		return 0, 0
-	}
-	most := 1<<bits - 1
-	if value = int(b[0]) & most; value < most {
-		return 1, value
-	}
-	for n, shift := 1, 0; n < len(b) && shift < 28; n, shift = n+1, shift+7 {
-		value += int(b[n]&0x7f) << shift
-		if b[n]&0x80 == 0 {
-			return n + 1, value
-		}
-	}
-	return len(b), value
-}
-
 // replyHTTP2 writes down a request that is complete, and answers it.
 func (w *Watcher) replyHTTP2(c *Connection, f *http2.Framer, stream uint32, r Request) error {
 	w.note(c, r)
@@ -380,67 +322,4 @@ func (w *Watcher) serveHTTP1(c *Connection, conn net.Conn) {
 			return
 		}
 	}
-}
-
-// recordHeader is type, version and length (RFC 8446, section 5.1).
-const recordHeader = 5
-
-// readHello reads the TLS records with the first handshake message.
-func readHello(r io.Reader) ([]byte, error) {
-	var all []byte
-	for {
-		header := make([]byte, recordHeader)
-		if _, err := io.ReadFull(r, header); err != nil {
-			return nil, err
-		}
-		body := make([]byte, binary.BigEndian.Uint16(header[3:]))
-		if _, err := io.ReadFull(r, body); err != nil {
-			return nil, err
-		}
-		all = append(append(all, header...), body...)
-		m := handshakeOf(all)
-		if header[0] != 22 || len(m) > 1<<16 {
-			return nil, errors.New("not a ClientHello")
-		}
-		if len(m) >= 4 && len(m) >= 4+int(m[1])<<16+int(m[2])<<8+int(m[3]) {
-			return all, nil
-		}
-	}
-}
-
-// handshakeOf takes the record headers away.
-func handshakeOf(records []byte) []byte {
-	var m []byte
-	for len(records) >= recordHeader {
-		n := recordHeader + int(binary.BigEndian.Uint16(records[3:]))
-		m = append(m, records[recordHeader:n]...)
-		records = records[n:]
-	}
-	return m
-}
-
-// A replayConn gives first what was read of it before, and tells of the TLS
-// records after that.
-type replayConn struct {
-	net.Conn
-	first *bytes.Reader
-	saw   func(record string)
-	rest  []byte // the beginning of a record
-}
-
-func (c *replayConn) Read(p []byte) (int, error) {
-	if c.first.Len() > 0 {
-		return c.first.Read(p)
-	}
-	n, err := c.Conn.Read(p)
-	c.rest = append(c.rest, p[:n]...)
-	for len(c.rest) >= recordHeader {
-		size := int(binary.BigEndian.Uint16(c.rest[3:]))
-		if len(c.rest) < recordHeader+size {
-			break
-		}
-		c.saw(fmt.Sprintf("%d of %d bytes", c.rest[0], size))
-		c.rest = c.rest[recordHeader+size:]
-	}
-	return n, err
 }
