@@ -17,6 +17,13 @@ func (c *h2Conn) start(s *h2Stream) {
 	s.id = c.nextID
 	c.nextID += 2
 	s.sendWindow = c.peerWindow
+	priority := c.profile.h2.priority
+	if priority.Exclusive {
+		// Chromium lines its requests up, each behind the youngest under way.
+		for id := range c.streams {
+			priority.StreamDep = max(priority.StreamDep, id)
+		}
+	}
 	c.streams[s.id] = s
 
 	block := c.encode(s.request.http2(c.profile))
@@ -27,7 +34,7 @@ func (c *h2Conn) start(s *h2Stream) {
 		BlockFragment: first,
 		EndStream:     len(s.unsent) == 0,
 		EndHeaders:    len(block) == 0,
-		Priority:      c.profile.h2.priority,
+		Priority:      priority,
 	}))
 	for len(block) > 0 {
 		next := block[:min(len(block), c.peerFrame)]

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	utls "github.com/refraction-networking/utls"
@@ -170,6 +171,45 @@ func TestCurrentBrowsersWithOldServers(t *testing.T) {
 					tr.CloseIdleConnections()
 				}
 			})
+		}
+	}
+}
+
+// Requests at the same time share a connection, and Chromium's depend on one
+// another.
+func TestRequestsAtOnce(t *testing.T) {
+	for name, want := range map[string][]uint32{Chromium: {0, 1, 3}, Firefox: {0, 0, 0}} {
+		depend := make(chan uint32, len(want))
+		ca, addr := serveFake(t, "h2", func(_ int, conn net.Conn) {
+			f := newFake(t, conn)
+			var streams []uint32
+			for range want {
+				head, _, ok := f.request()
+				if !ok {
+					return
+				}
+				streams = append(streams, head.StreamID)
+				depend <- head.Priority.StreamDep
+			}
+			for _, s := range streams {
+				f.reply(s, "answer")
+			}
+			f.request()
+		})
+		tr := newTransport(t, ca, addr, Options{Hello: name})
+		var all sync.WaitGroup
+		for range want {
+			all.Go(func() {
+				if _, reply, err := post(t, tr, "https://front.example/", []byte("x")); err != nil || string(reply) != "answer" {
+					t.Errorf("%q, %v", reply, err)
+				}
+			})
+		}
+		all.Wait()
+		for i, stream := range want {
+			if got := <-depend; got != stream {
+				t.Errorf("%s: request %d depends on stream %d, want %d", name, i, got, stream)
+			}
 		}
 	}
 }
