@@ -48,12 +48,13 @@ test-race: ## every package under the race detector; the programs that the whole
 	scripts/gotest -race -count=1 -p 2 -timeout 15m $(SYSTEM)
 
 .PHONY: test-system
-test-system: ## the whole-system tests in full size, and those over shaped lines, with the programs as users get them
+test-system: ## the whole-system tests in full size, those over shaped lines, and with browsers, with the programs as users get them
 	scripts/gotest -count=1 -p 2 -timeout 10m ./test/system ./test/netem
+	scripts/gotest -count=1 -p 2 -timeout 5m ./test/browser ./test/system/simulated
 
 .PHONY: test-browser
-test-browser: ## volunteers in Chromium and Firefox, which must be installed; not part of make test yet
-	scripts/gotest -count=1 -p 1 -timeout 7m ./test/browser
+test-browser: ## volunteers in Chromium and Firefox only
+	scripts/gotest -count=1 -p 1 -timeout 5m ./test/browser
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

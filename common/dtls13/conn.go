@@ -62,7 +62,8 @@ func past() time.Time { return time.Unix(0, 1) }
 
 // Client makes the handshake as DTLS client (setup:active) over transport, whose
 // every Read and Write is one datagram. It returns once application data may be
-// sent; for a 1.3 client that is when its last flight has left. When ctx ends
+// sent; for a 1.3 client that is when its last flight has left, so that a server
+// that refuses its certificate shows only in Read, by a PeerError. When ctx ends
 // before, or the handshake fails, it returns an error and has not closed
 // transport; whoever called does. A Conn that was returned closes transport in
 // Close.

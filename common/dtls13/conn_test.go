@@ -156,3 +156,48 @@ func TestContext(t *testing.T) {
 		t.Errorf("client without a server: %v", err)
 	}
 }
+
+// A batching is a transport that takes several datagrams at once.
+type batching struct {
+	*pipeEnd
+	calls int
+}
+
+func (b *batching) WriteBatch(packets [][]byte) (int, error) {
+	b.calls++
+	for i, p := range packets {
+		if _, err := b.Write(p); err != nil {
+			return i, err
+		}
+	}
+	return len(packets), nil
+}
+
+// A batch arrives as one message for each packet, whether or not the transport
+// takes batches.
+func TestWriteBatch(t *testing.T) {
+	for _, whole := range []bool{true, false} {
+		c, s := connected(t, testConfig(t, Chromium()), testConfig(t, Chromium()))
+		end, ok := c.transport.(*pipeEnd)
+		if !ok {
+			t.Fatal("no pipe")
+		}
+		b := &batching{pipeEnd: end}
+		if whole {
+			c.transport = b
+		}
+		packets := [][]byte{[]byte("one"), bytes.Repeat([]byte{2}, 1200), {}, []byte("four")}
+		if n, err := c.WriteBatch(packets); n != len(packets) || err != nil {
+			t.Fatal(n, err)
+		}
+		buf := make([]byte, 1500)
+		for i, p := range packets {
+			if n, err := s.Read(buf); err != nil || !bytes.Equal(buf[:n], p) {
+				t.Errorf("packet %d came as %x, %v", i, buf[:n], err)
+			}
+		}
+		if want := map[bool]int{true: 1}[whole]; b.calls != want {
+			t.Errorf("%d calls, want %d", b.calls, want)
+		}
+	}
+}

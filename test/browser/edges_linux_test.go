@@ -19,7 +19,7 @@ import (
 
 const (
 	// edgeMessages are sent each way. The sizes are drawn evenly from those that an unordered channel takes.
-	edgeMessages = 4000
+	edgeMessages = 2000
 	smallest     = sealSize + 4
 	largest      = 2048
 	sealSize     = 8
@@ -31,8 +31,6 @@ func TestEdges(t *testing.T) {
 	for _, b := range browsers {
 		t.Run(b.name, func(t *testing.T) {
 			b.find(t)
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
 			m := &matcher{offers: make(chan string), answers: make(chan string)}
 			mux := http.NewServeMux()
 			mux.HandleFunc("POST /broker/proxy", m.poll)
@@ -40,7 +38,7 @@ func TestEdges(t *testing.T) {
 			mux.HandleFunc("GET /relay", echo(t))
 			p := newPage(t, mux)
 			m.relay = "ws" + strings.TrimPrefix(p.srv.URL, "http") + "/relay"
-			b.open(t, p.address(p.srv.URL+"/broker/", "stun:127.0.0.1:3478")) // There is no STUN server, and no need of one.
+			ctx := p.open(t, b, p.address(p.srv.URL+"/broker/"))
 
 			endpoint, err := rtc.New(rtc.Config{KeepLocalAddresses: true})
 			if err != nil {

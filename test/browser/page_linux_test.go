@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"context"
 	"embed"
 	"encoding/json"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 )
 
 //go:embed testdata
@@ -31,9 +33,20 @@ type report struct {
 	Text    string
 }
 
+const (
+	// startLimit bounds the start of a browser with a new profile: some seconds, half a minute on a machine that does much else.
+	startLimit = time.Minute
+	// limit bounds what a test does with it: a few seconds, ten times that on a machine that gives the browser next to nothing.
+	limit = time.Minute
+)
+
 // A page is the web site that the volunteer comes from.
 type page struct {
 	srv *httptest.Server
+
+	started chan struct{}   // holds something when a browser shows the page
+	ctx     context.Context // ends when the page tells of an error
+	fail    context.CancelFunc
 
 	mu      sync.Mutex
 	reports []report
@@ -42,7 +55,8 @@ type page struct {
 // newPage serves the page, and beside it what mux has, until the test ends.
 func newPage(t *testing.T, mux *http.ServeMux) *page {
 	t.Helper()
-	p := &page{}
+	p := &page{started: make(chan struct{}, 1)}
+	p.ctx, p.fail = context.WithCancel(t.Context())
 	files, err := fs.Sub(testdata, "testdata")
 	if err != nil {
 		t.Fatal(err)
@@ -54,9 +68,7 @@ func newPage(t *testing.T, mux *http.ServeMux) *page {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.reports = append(p.reports, told)
+		p.add(told)
 	})
 	p.srv = httptest.NewServer(mux)
 	t.Cleanup(func() {
@@ -71,9 +83,42 @@ func newPage(t *testing.T, mux *http.ServeMux) *page {
 	return p
 }
 
-// address is that of the page, for a volunteer of one broker.
-func (p *page) address(broker, stun string) string {
-	return p.srv.URL + "/volunteer.html?" + url.Values{"broker": {broker}, "stun": {stun}, "pattern": {"127.0.0.1"}}.Encode()
+// add notes what the page tells.
+func (p *page) add(told report) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reports = append(p.reports, told)
+	switch told.What {
+	case "start":
+		select {
+		case p.started <- struct{}{}:
+		default:
+		}
+	case "error":
+		p.fail()
+	}
+}
+
+// open shows the page in a browser until the test ends. The context is for what the test does with it: it ends at the
+// limit, and as soon as the page tells of an error.
+func (p *page) open(t *testing.T, b browser, address string) context.Context {
+	t.Helper()
+	b.open(t, address)
+	began := time.Now()
+	select {
+	case <-p.started:
+	case <-time.After(startLimit):
+		t.Fatalf("%s shows nothing after %v", b.name, startLimit)
+	}
+	t.Logf("%s has started after %v", b.name, time.Since(began).Round(time.Millisecond))
+	ctx, cancel := context.WithTimeout(p.ctx, limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// address is that of the page, for a volunteer of one broker. It may have no STUN server.
+func (p *page) address(broker string, stun ...string) string {
+	return p.srv.URL + "/volunteer.html?" + url.Values{"broker": {broker}, "stun": stun, "pattern": {"127.0.0.1"}}.Encode()
 }
 
 func (p *page) all() []report {

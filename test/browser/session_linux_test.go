@@ -12,12 +12,8 @@ import (
 	"flurry/test/stage"
 )
 
-const (
-	// fileSize goes each way, in bytes.
-	fileSize = 5_000_000
-	// limit bounds one test. A browser takes some seconds to start on a busy machine, the rest a few.
-	limit = 90 * time.Second
-)
+// fileSize goes each way, in bytes.
+const fileSize = 5_000_000
 
 // TestSession moves files both ways through a volunteer in a browser: client, broker and server are our programs. The client
 // must have found out that it may use an unordered channel, and have been right: one channel carries it all.
@@ -25,11 +21,9 @@ func TestSession(t *testing.T) {
 	for _, b := range browsers {
 		t.Run(b.name, func(t *testing.T) {
 			b.find(t)
-			ctx, cancel := context.WithTimeout(t.Context(), limit)
-			defer cancel()
-			s := newStage(ctx, t)
 			p := newPage(t, http.NewServeMux())
-			b.open(t, p.address(s.BrokerURL(), s.STUN()))
+			s := newStage(t.Context(), t)
+			ctx := p.open(t, b, p.address(s.BrokerURL(), s.STUN()))
 			if err := s.WaitAvailable(ctx, 1); err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,13 +18,14 @@ type browser struct {
 	name          string
 	program       string
 	debianPackage string
+	routed        bool // offers addresses only if there is a route to the outside, be it never used
 	// command makes its command line, given a new directory for all that it wants to write.
 	command func(t *testing.T, program, dir, url string) []string
 }
 
 var browsers = []browser{
-	{"Chromium", "chromium", "chromium", chromium},
-	{"Firefox", "firefox-esr", "firefox-esr", firefox},
+	{"Chromium", "chromium", "chromium", false, chromium},
+	{"Firefox", "firefox-esr", "firefox-esr", true, firefox},
 }
 
 // chromium is told to leave the network alone, to put addresses into its candidates in place of names of multicast DNS, and
@@ -61,19 +63,30 @@ func firefox(t *testing.T, program, dir, url string) []string {
 	return []string{program, "-headless", "-no-remote", "-profile", dir, url}
 }
 
-// find returns the path of the program. Without it the test is skipped, or fails in CI.
+// find returns the path of the program. Without it, or what it needs, the test is skipped, or fails in CI.
 func (b browser) find(t *testing.T) string {
 	t.Helper()
 	path, err := exec.LookPath(b.program)
-	if err == nil {
-		return path
+	if err != nil {
+		missing(t, "no "+b.program+" here; it is in the Debian package "+b.debianPackage)
 	}
-	what := "no " + b.program + " here; it is in the Debian package " + b.debianPackage
+	if b.routed {
+		c, err := net.Dial("udp", "192.0.2.99:9") // It sends nothing.
+		if err != nil {
+			missing(t, b.name+" offers no address where there is no route but loopback's")
+		} else {
+			c.Close()
+		}
+	}
+	return path
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal(what)
 	}
 	t.Skip(what)
-	return ""
 }
 
 // open shows a page until the test ends.

@@ -12,6 +12,17 @@
 // appendix E). What Send takes ahead of the other end's acknowledgements follows
 // the line's rate and round trip.
 //
-// The WebRTC stack, pion/webrtc, is an implementation detail: nothing of it
-// shows in what the package offers, so that another stack can take its place.
+// A connection looks like a browser's, see Profile. It is made of parts of which
+// nothing shows in what the package offers:
+//
+//	socket                udp_linux.go: bursts in one system call
+//	STUN's shape and time checkconn.go, checkshape.go, checkpace.go
+//	ICE                   agent.go, pion/ice; quick.go chooses the pair
+//	first byte            demux.go
+//	DTLS                  secure.go, package dtls13
+//	SCTP, data channel    peer.go, pion/sctp, pion/datachannel
+//	Conn                  conn.go, window.go
+//
+// Descriptions are sdptext.go's and sdpread.go's. pion/webrtc is in tests only,
+// as an independent peer.
 package rtc

@@ -172,33 +172,38 @@ func TestParseSTUN(t *testing.T) {
 }
 
 func BenchmarkTransfer(b *testing.B) {
-	for name, size := range map[string]int{"1100B": 1100, "16KiB": 16384} {
-		b.Run(name, func(b *testing.B) {
-			x, y := pair(b)
-			defer y.Close()
-			defer x.Close()
-			got := make(chan int)
-			go func() {
-				buf, n := make([]byte, 65535), 0
-				for n < b.N*size {
-					k, err := y.Recv(buf)
-					if err != nil {
-						break
-					}
-					n += k
-				}
-				got <- n
-			}()
-			msg := make([]byte, size)
-			b.SetBytes(int64(size))
-			b.ReportAllocs()
-			b.ResetTimer()
-			for range b.N {
-				if err := x.Send(context.Background(), msg); err != nil {
-					b.Fatal(err)
-				}
-			}
-			<-got
-		})
+	for _, profile := range []Profile{Chromium, Pion} { // which differ in their DTLS
+		for name, size := range map[string]int{"1100B": 1100, "16KiB": 16384} {
+			b.Run(string(profile)+"/"+name, func(b *testing.B) { transfer(b, profile, size) })
+		}
 	}
+}
+
+func transfer(b *testing.B, profile Profile, size int) {
+	cfg := Config{KeepLocalAddresses: true, Profile: profile}
+	x, y := pairOf(b, cfg, cfg, func(string) Kind { return Reliable })
+	defer y.Close()
+	defer x.Close()
+	got := make(chan int)
+	go func() {
+		buf, n := make([]byte, 65535), 0
+		for n < b.N*size {
+			k, err := y.Recv(buf)
+			if err != nil {
+				break
+			}
+			n += k
+		}
+		got <- n
+	}()
+	msg := make([]byte, size)
+	b.SetBytes(int64(size))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		if err := x.Send(context.Background(), msg); err != nil {
+			b.Fatal(err)
+		}
+	}
+	<-got
 }

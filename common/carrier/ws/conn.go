@@ -32,16 +32,16 @@ type Conn struct {
 
 	cur io.Reader // the message being read; used by Recv only
 
-	endOnce   sync.Once
-	done      chan struct{}
-	err       error // set before done is closed
-	closeOnce sync.Once
-	closed    atomic.Bool
+	endOnce  sync.Once
+	done     chan struct{}
+	err      error         // set before done is closed
+	closed   atomic.Bool   // Close has begun
+	finished chan struct{} // closed when Close has ended
 }
 
 func newConn(c *websocket.Conn, raw *wire) *Conn {
 	c.SetReadLimit(-1) // messages are read piece by piece into the caller's buffer
-	return &Conn{ws: c, raw: raw, out: newSendQueue(raw.Conn), done: make(chan struct{})}
+	return &Conn{ws: c, raw: raw, out: newSendQueue(raw.Conn), done: make(chan struct{}), finished: make(chan struct{})}
 }
 
 // Send implements carrier.Conn. A Send cut short by ctx ends the Conn, since
@@ -111,15 +111,18 @@ func (c *Conn) Err() error {
 }
 
 // Close implements carrier.Conn: a Close frame without status, at most a
-// second for the answer, then the TCP connection is closed.
+// second for the answer, then the TCP connection is closed. A second Close waits
+// for the first, on a channel: waiting for a sync.Once would stop the clock of a
+// testing/synctest bubble.
 func (c *Conn) Close() error {
-	c.closeOnce.Do(func() {
-		c.closed.Store(true)
+	if c.closed.CompareAndSwap(false, true) {
 		c.end(carrier.ErrClosed)
 		c.raw.SetDeadline(time.Now().Add(closeLimit))
 		c.ws.Close(websocket.StatusNoStatusRcvd, "")
-		c.raw.Close()
-	})
+		c.raw.finish()
+		close(c.finished)
+	}
+	<-c.finished
 	return nil
 }
 

@@ -67,6 +67,9 @@ func Dial(ctx context.Context, u *url.URL, o DialOptions) (*Conn, error) {
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
+		if w := tap.get(); w != nil {
+			w.finish()
+		}
 		return nil, fmt.Errorf("dial WebSocket: %w", err)
 	}
 	return newConn(c, tap.get()), nil

@@ -34,9 +34,10 @@ type wire struct {
 	changed sync.Cond // on mu: the queue has been taken, or writing or the wire has ended
 	queue   *[]byte   // waits; nil when empty
 	leaving int       // bytes of the write under way
-	writing bool      // a goroutine writes what is in queue
+	writing bool      // a goroutine writes what is in queue; if the wire has been closed, it closes the connection
 	closed  bool
-	err     error // of the first write that failed
+	limit   *time.Timer // of the write that is under way when the wire is closed
+	err     error       // of the first write that failed
 
 	bbr bbr // used by writeLoop only
 
@@ -78,7 +79,7 @@ func (w *wire) Write(p []byte) (int, error) {
 
 func (w *wire) endedLocked() bool { return w.closed || w.err != nil }
 
-// writeLoop writes until the queue is empty. One runs at a time; Close waits
+// writeLoop writes until the queue is empty. One runs at a time; finish waits
 // for it.
 func (w *wire) writeLoop() {
 	w.mu.Lock()
@@ -96,6 +97,12 @@ func (w *wire) writeLoop() {
 		}
 		w.mu.Lock()
 		w.leaving, w.err = 0, err
+	}
+	if w.closed {
+		w.limit.Stop()
+		w.mu.Unlock()
+		w.Conn.Close()
+		w.mu.Lock()
 	}
 	w.writing = false
 	w.changed.Broadcast()
@@ -140,19 +147,41 @@ func (w *wire) giveBack() {
 	w.ahead, w.rest = nil, nil
 }
 
-// Close implements net.Conn. What has been written is given until the write
-// deadline, at most closeLimit, to leave.
+// SetDeadline implements net.Conn. Once the wire is closed it changes nothing.
+func (w *wire) SetDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return net.ErrClosed
+	}
+	return w.Conn.SetDeadline(t)
+}
+
+// Close implements net.Conn. It does not wait, since the library calls it with
+// a mutex held for which others wait: what has been written is given until the
+// write deadline, at most closeLimit, to leave, and writeLoop closes the
+// connection then.
 func (w *wire) Close() error {
 	w.mu.Lock()
+	writing := w.writing
+	if writing && !w.closed {
+		w.limit = time.AfterFunc(closeLimit, func() { w.Conn.SetWriteDeadline(time.Unix(1, 0)) })
+	}
 	w.closed = true
 	w.changed.Broadcast()
-	if w.writing {
-		t := time.AfterFunc(closeLimit, func() { w.Conn.SetWriteDeadline(time.Unix(1, 0)) })
-		defer t.Stop()
+	w.mu.Unlock()
+	if !writing {
+		return w.Conn.Close()
 	}
+	return w.Conn.SetReadDeadline(time.Unix(1, 0)) // the library waits for its reader
+}
+
+// finish closes the wire and waits until everything has left or cannot.
+func (w *wire) finish() {
+	w.Close()
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for w.writing {
 		w.changed.Wait()
 	}
-	w.mu.Unlock()
-	return w.Conn.Close()
 }

@@ -59,7 +59,7 @@ func TestWireIsBounded(t *testing.T) {
 			t.Errorf("%d bytes were taken", written)
 		}
 		began := time.Now()
-		w.Close()
+		w.finish()
 		if err := <-ended; !errors.Is(err, net.ErrClosed) {
 			t.Error(err)
 		}
@@ -74,10 +74,39 @@ func TestWireLetsLastWordsLeave(t *testing.T) {
 	w := newWire(near)
 	w.Write([]byte("good"))
 	w.Write([]byte("bye"))
-	go w.Close()
+	go w.finish()
 	if got, err := io.ReadAll(far); string(got) != "goodbye" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+}
+
+// The WebSocket library closes the connection with a mutex held, and waits for
+// its reader: neither may take time, however much is still to be written.
+func TestWireCloseDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, _ := net.Pipe()
+		w := newWire(near)
+		w.Write([]byte("nobody reads this"))
+		read := make(chan error, 1)
+		go func() {
+			_, err := w.Read(make([]byte, 1))
+			read <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		w.Close()
+		w.SetDeadline(began.Add(time.Minute))
+		if err := <-read; err == nil {
+			t.Error("read something")
+		}
+		if d := time.Since(began); d != 0 {
+			t.Errorf("closed after %v", d)
+		}
+		w.finish()
+		if d := time.Since(began); d != closeLimit {
+			t.Errorf("finished after %v", d)
+		}
+	})
 }
 
 func TestWireTellsOfFailure(t *testing.T) {

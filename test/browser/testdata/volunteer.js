@@ -1,5 +1,5 @@
 // A volunteer in a web page, with nothing but what every browser has. The page's address names what it works with:
-// ?broker=URL (several times for several brokers), &stun=URL, &pattern=TEXT. What it sees it tells the server of the page.
+// ?broker=URL (several times for several brokers), &pattern=TEXT, and &stun=URL if there is one. What it sees it tells the server of the page.
 "use strict";
 
 const query = new URLSearchParams(location.search);
@@ -46,7 +46,7 @@ async function serve(broker, sid, match) {
   const client = offer.sdp.match(/^a=candidate:\S+ \d+ \S+ \d+ (\S+) /m);
   if (client) relay.searchParams.set("client_ip", client[1]);
 
-  const peer = new RTCPeerConnection({ iceServers: [{ urls: query.get("stun") }] });
+  const peer = new RTCPeerConnection({ iceServers: query.getAll("stun").map(urls => ({ urls })) });
   const opened = new Promise(done => { peer.ondatachannel = event => done(event.channel); });
   const gathered = new Promise(done => {
     peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && done();

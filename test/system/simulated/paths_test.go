@@ -197,12 +197,12 @@ func TestPathBecomesLate(t *testing.T) {
 	}
 }
 
-// A path that reorders everything by up to 50 ms, and one that does not.
+// The client's line reorders everything by up to 50 ms.
 func TestPathReordersEverything(t *testing.T) {
-	simulate(t, ordinary(2), func(s *simulation) {
-		shape := line.Shape{Rate: megabits(8), Delay: 20 * time.Millisecond, Reorder: 1, ReorderBy: 50 * time.Millisecond, Seed: 5}
-		s.volunteer(s.world.Host(both(shape)), lossy)
-		s.ordinaryVolunteers(1, lossy)
+	o := ordinary(2)
+	o.client = both(line.Shape{Rate: megabits(100), Delay: 20 * time.Millisecond, Reorder: 1, ReorderBy: 50 * time.Millisecond, Seed: 5})
+	simulate(t, o, func(s *simulation) {
+		s.ordinaryVolunteers(2, lossy)
 		c := s.warm(2)
 		defer c.Close()
 		s.atLeast("bytes a second", s.goodput(c, 20e6), 1.4e6)
