@@ -28,7 +28,7 @@ type settings struct {
 	fronts      string
 	ice         string
 	max         int
-	hello       string // lower case
+	hello       string // lower case; empty: that of the WebRTC's browser
 	noSNI       bool
 	fingerprint messages.Fingerprint
 	noInBand    bool
@@ -99,6 +99,9 @@ func parseFlags(args []string, w io.Writer) (options, error) {
 	return o, o.checkURL()
 }
 
+// autoHello is the name of what utls-imitate is without a name.
+const autoHello = "auto"
+
 // missingArgs are SOCKS arguments of parts that this version does not have. A
 // bridge line that asks for one must not seem to work without it. The value is
 // the one that asks for nothing.
@@ -138,6 +141,9 @@ func (s settings) withArgs(args pt.Args) (settings, error) {
 		s.max = boundMax(n)
 	}
 	if v, ok := args.Get("utls-imitate"); ok {
+		if strings.EqualFold(v, autoHello) {
+			v = ""
+		}
 		if v != "" && !covert.ValidHello(v) {
 			return s, fmt.Errorf("utls-imitate=%q is not a known name", v)
 		}
@@ -195,14 +201,14 @@ func (s settings) checkURL() error {
 	return nil
 }
 
-// newRendezvous makes the way to the broker.
-func (s settings) newRendezvous(log *slog.Logger) (*rendezvous.HTTP, error) {
+// newRendezvous makes the way to the broker, with connections of the given kept
+// ones.
+func (s settings) newRendezvous(log *slog.Logger, connections *covert.Transport) (*rendezvous.HTTP, error) {
 	return rendezvous.NewHTTP(rendezvous.HTTPConfig{
-		BrokerURL: s.url,
-		Fronts:    splitList(s.fronts),
-		Hello:     s.hello,
-		NoSNI:     s.noSNI,
-		Logger:    log,
+		BrokerURL:   s.url,
+		Fronts:      splitList(s.fronts),
+		Connections: connections,
+		Logger:      log,
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"flurry/client/snowclient"
 	"flurry/common/carrier/rtc"
+	"flurry/common/covert"
 	"flurry/common/messages"
 	"flurry/common/vectors"
 )
@@ -121,6 +122,8 @@ func TestSOCKSArgsOverFlags(t *testing.T) {
 		{"max too small", args("max", "-1"), with(func(s *settings) { s.max = 1 })},
 		{"max too great", args("max", "999"), with(func(s *settings) { s.max = snowclient.MaxPaths })},
 		{"hello", args("utls-imitate", "HelloFirefox_Auto"), with(func(s *settings) { s.hello = "hellofirefox_auto" })},
+		{"auto hello", args("utls-imitate", "Auto"), full},
+		{"no hello", args("utls-imitate", "none"), with(func(s *settings) { s.hello = covert.Ordinary })},
 		{"empty hello", args("utls-imitate", ""), full},
 		{"nosni", args("utls-nosni", "TRUE"), with(func(s *settings) { s.noSNI = true })},
 		{"nosni yes", args("utls-nosni", "Yes"), with(func(s *settings) { s.noSNI = true })},

@@ -81,7 +81,7 @@ func run(args []string, stdin io.Reader, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "%s: %v\n", programName, err)
 		return exitUsage
 	case o.version:
-		fmt.Fprintf(stderr, "%s %s\nutls-imitate knows: %s\n", programName, version.String(), strings.Join(covert.HelloNames(), ", "))
+		fmt.Fprintf(stderr, "%s %s\nutls-imitate knows: %s\n", programName, version.String(), strings.Join(append([]string{autoHello}, covert.HelloNames()...), ", "))
 		return exitOK
 	}
 	methods, err := setUp(stderr)

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
 	"flurry/client/rendezvous"
 	"flurry/client/snowclient"
+	"flurry/common/carrier/rtc"
+	"flurry/common/covert"
 )
 
 const (
@@ -39,13 +43,23 @@ type transport interface {
 // from any goroutine.
 type transports struct {
 	// Fixed after construction.
-	start func(settings) (transport, error)
-	now   func() time.Time
+	start   func(settings) (transport, error) // called with mu held
+	now     func() time.Time
+	browser rtc.Profile // what all look like that are not told otherwise
 
 	// Guarded by mu.
 	mu     sync.Mutex
 	closed bool
 	all    map[settings]*sharedTransport
+	kept   map[greeting]*covert.Transport
+}
+
+// A greeting is what tells connections to a front apart. All transports with the
+// same one share their connections, as all pages of a browser do: two bridge
+// lines mostly name the same fronts.
+type greeting struct {
+	hello string
+	noSNI bool
 }
 
 // A sharedTransport is one entry; all fields are guarded by transports.mu.
@@ -57,16 +71,38 @@ type sharedTransport struct {
 
 // newTransports makes transports that share what is known of the NAT.
 func newTransports(memory *snowclient.NATMemory, log *slog.Logger) *transports {
-	return &transports{
-		start: func(s settings) (transport, error) { return startTransport(s, memory, log) },
-		now:   time.Now,
-		all:   make(map[settings]*sharedTransport),
+	ts := &transports{
+		now:     time.Now,
+		browser: rtc.AnyBrowser.Pick(),
+		all:     make(map[settings]*sharedTransport),
+		kept:    make(map[greeting]*covert.Transport),
 	}
+	ts.start = func(s settings) (transport, error) {
+		s = s.as(ts.browser)
+		connections, err := ts.connectionsLocked(greeting{s.hello, s.noSNI})
+		if err != nil {
+			return nil, err
+		}
+		return startTransport(s, connections, memory, log)
+	}
+	return ts
+}
+
+// connectionsLocked returns the kept connections of a kind.
+func (ts *transports) connectionsLocked(g greeting) (*covert.Transport, error) {
+	if c := ts.kept[g]; c != nil {
+		return c, nil
+	}
+	c, err := rendezvous.NewConnections(g.hello, g.noSNI)
+	if err == nil {
+		ts.kept[g] = c
+	}
+	return c, err
 }
 
 // startTransport makes the transport that s describes.
-func startTransport(s settings, memory *snowclient.NATMemory, log *slog.Logger) (transport, error) {
-	r, err := s.newRendezvous(log)
+func startTransport(s settings, connections *covert.Transport, memory *snowclient.NATMemory, log *slog.Logger) (transport, error) {
+	r, err := s.newRendezvous(log, connections)
 	if err != nil {
 		return nil, err
 	}
@@ -187,8 +223,13 @@ func (ts *transports) close() {
 		all = append(all, shared.transport)
 	}
 	clear(ts.all)
+	kept := slices.Collect(maps.Values(ts.kept))
+	clear(ts.kept)
 	ts.mu.Unlock()
 	closeAll(all)
+	for _, c := range kept {
+		c.Close() // nobody uses it now
+	}
 }
 
 // closeAll closes transports side by side: each may take a moment.

@@ -51,8 +51,12 @@ type HTTPConfig struct {
 	// broker's in the connection. Each Exchange tries them in random order until
 	// one works. Empty means that the broker is reached directly.
 	Fronts []string
-	// Hello names the browser whose TLS is imitated, see covert.HelloNames; empty
-	// means the ordinary TLS of this program.
+	// Connections are shared with other rendezvous, whose owner closes them; nil
+	// means that there are none to share. The five fields that follow belong to
+	// connections of the rendezvous' own.
+	Connections *covert.Transport
+	// Hello names the browser that is imitated, see covert.HelloNames; empty means
+	// Chromium.
 	Hello string
 	// NoSNI leaves the server name out of the TLS hello.
 	NoSNI bool
@@ -77,6 +81,7 @@ type HTTP struct {
 	timeout   time.Duration
 	logger    *slog.Logger
 	transport *covert.Transport
+	shared    bool // the transport is not ours
 
 	mu     sync.Mutex
 	failed map[string]time.Time // when a front last failed
@@ -95,16 +100,19 @@ func NewHTTP(c HTTPConfig) (*HTTP, error) {
 		}
 	}
 	c.Timeout = cmp.Or(c.Timeout, defaultTimeout)
-	transport, err := covert.NewTransport(covert.Options{
-		Hello:       c.Hello,
-		NoSNI:       c.NoSNI,
-		RootCAs:     c.RootCAs,
-		DialContext: c.DialContext,
-		DialTimeout: cmp.Or(c.DialTimeout, defaultDialTimeout),
-		Timeout:     c.Timeout,
-	})
-	if err != nil {
-		return nil, err
+	transport := c.Connections
+	if transport == nil {
+		transport, err = covert.NewTransport(covert.Options{
+			Hello:       c.Hello,
+			NoSNI:       c.NoSNI,
+			RootCAs:     c.RootCAs,
+			DialContext: c.DialContext,
+			DialTimeout: cmp.Or(c.DialTimeout, defaultDialTimeout),
+			Timeout:     c.Timeout,
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
 	h := &HTTP{
 		target:    target,
@@ -112,6 +120,7 @@ func NewHTTP(c HTTPConfig) (*HTTP, error) {
 		timeout:   c.Timeout,
 		logger:    c.Logger,
 		transport: transport,
+		shared:    c.Connections != nil,
 		failed:    make(map[string]time.Time),
 	}
 	if h.logger == nil {
@@ -309,5 +318,18 @@ func (h *HTTP) explain(role string, err error) error {
 	return fmt.Errorf("certificate of %s %s is not valid for %s: %w", role, refused.Host, refused.Host, refused.Err)
 }
 
-// Close ends the kept connections and any Exchange under way.
-func (h *HTTP) Close() error { return h.transport.Close() }
+// Close ends the kept connections and any Exchange under way. With shared
+// connections it does nothing: these serve others, and an Exchange ends with its
+// context.
+func (h *HTTP) Close() error {
+	if h.shared {
+		return nil
+	}
+	return h.transport.Close()
+}
+
+// NewConnections makes connections for HTTPConfig.Connections, with the limits
+// that a rendezvous has by default. Their owner calls Close.
+func NewConnections(hello string, noSNI bool) (*covert.Transport, error) {
+	return covert.NewTransport(covert.Options{Hello: hello, NoSNI: noSNI, DialTimeout: defaultDialTimeout, Timeout: defaultTimeout})
+}

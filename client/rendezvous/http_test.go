@@ -400,3 +400,42 @@ func TestFrontsOutOfTime(t *testing.T) {
 		}
 	}
 }
+
+// Rendezvous that share connections, such as those of two bridge lines, make one
+// to a front and no second beside it, and none of their requests is a Go
+// program's.
+func TestOneConnectionPerFront(t *testing.T) {
+	for _, hello := range []string{"", covert.Chromium, covert.Firefox} {
+		f := newFronts(t)
+		s := f.add(t, "front.example", nil)
+		config := f.config("front.example")
+		shared, err := covert.NewTransport(covert.Options{Hello: hello, RootCAs: config.RootCAs, DialContext: config.DialContext})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = shared.Close() })
+		config.Connections = shared
+		var all sync.WaitGroup
+		for line := range 2 {
+			config.BrokerURL = fmt.Sprintf("https://broker%d.example/", line)
+			h := newHTTP(t, config)
+			h.Prepare()
+			for range 8 {
+				all.Go(func() {
+					if reply, err := h.Exchange(t.Context(), []byte("offer")); err != nil || string(reply) != "offer" {
+						t.Errorf("%q, %v", reply, err)
+					}
+				})
+			}
+		}
+		all.Wait()
+		if n := len(s.Hellos()); n != 1 || len(s.Requests()) != 16 {
+			t.Errorf("%q: %d connections for %d requests", hello, n, len(s.Requests()))
+		}
+		for _, r := range s.Requests() {
+			if !strings.HasPrefix(r.UserAgent(), "Mozilla/5.0 ") {
+				t.Errorf("user agent %q", r.UserAgent())
+			}
+		}
+	}
+}

@@ -59,7 +59,7 @@ func TestHelloVectors(t *testing.T) {
 
 func TestHelloNames(t *testing.T) {
 	names := HelloNames()
-	if len(names) != 15 || !slices.IsSorted(names) {
+	if len(names) != 18 || !slices.IsSorted(names) {
 		t.Errorf("HelloNames() = %v", names)
 	}
 	if !ValidHello("") {

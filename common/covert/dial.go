@@ -41,11 +41,14 @@ func (t *Transport) dialTLS(ctx context.Context, addr, host string) (net.Conn, s
 		if err != nil {
 			return nil, "", err
 		}
-		conn, alpn, err := t.handshake(ctx, raw, host)
+		conn, alpn, err := t.handshake(ctx, raw, addr, host)
 		if err == nil {
 			return conn, alpn, nil
 		}
 		_ = raw.Close() // the handshake's error says more
+		if t.hello.oneKey && strings.Contains(err.Error(), wrongShare) && t.preferP256(addr) {
+			continue
+		}
 		attempts--
 		var certificate *CertificateError
 		if attempts == 0 || ctx.Err() != nil || errors.As(err, &certificate) {
@@ -54,8 +57,22 @@ func (t *Transport) dialTLS(ctx context.Context, addr, host string) (net.Conn, s
 	}
 }
 
+// wrongShare is in uTLS's error if a server takes the key share of which uTLS
+// does not keep the key.
+const wrongShare = "tls: invalid server key share"
+
+// preferP256 remembers that the server at addr takes P-256, and reports whether
+// that is new.
+func (t *Transport) preferP256(addr string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := t.p256[addr]
+	t.p256[addr] = true
+	return !known
+}
+
 // handshake runs TLS over raw, imitated or ordinary.
-func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (net.Conn, string, error) {
+func (t *Transport) handshake(ctx context.Context, raw net.Conn, addr, host string) (net.Conn, string, error) {
 	noSNI := t.options.NoSNI || isIP(host)
 	if t.hello.ordinary {
 		conn := tls.Client(raw, t.ordinaryConfig(host, noSNI))
@@ -64,7 +81,10 @@ func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (n
 		}
 		return conn, conn.ConnectionState().NegotiatedProtocol, nil
 	}
-	conn, err := t.imitate(raw, host, noSNI)
+	t.mu.Lock()
+	p256 := t.p256[addr]
+	t.mu.Unlock()
+	conn, err := t.imitate(raw, host, noSNI, p256)
 	if err != nil {
 		return nil, "", err
 	}
@@ -74,15 +94,20 @@ func (t *Transport) handshake(ctx context.Context, raw net.Conn, host string) (n
 	return conn, conn.ConnectionState().NegotiatedProtocol, nil
 }
 
-// imitate prepares the imitated browser's hello for raw.
-func (t *Transport) imitate(raw net.Conn, host string, noSNI bool) (*utls.UConn, error) {
+// imitate prepares the imitated browser's hello for raw, to a server that is
+// known to take P-256 or not.
+func (t *Transport) imitate(raw net.Conn, host string, noSNI, p256 bool) (*utls.UConn, error) {
 	for range randomizedDraws {
-		conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.roots()}, t.hello.id)
+		// Browsers fill a record as long as they have something to send.
+		conn := utls.UClient(raw, &utls.Config{ServerName: host, RootCAs: t.roots(), DynamicRecordSizingDisabled: true}, t.hello.id)
 		if noSNI {
 			// The name stays in the Config: the certificate is verified for it.
 			if err := conn.RemoveSNIExtension(); err != nil {
 				return nil, err
 			}
+		}
+		if t.hello.build != nil {
+			return conn, t.hello.apply(conn, p256)
 		}
 		if !t.hello.randomized {
 			return conn, nil
@@ -95,6 +120,21 @@ func (t *Transport) imitate(raw net.Conn, host string, noSNI bool) (*utls.UConn,
 		}
 	}
 	return nil, errors.New("no randomized hello was coherent")
+}
+
+// apply makes the hello of one of the browsers of browser.go for conn.
+func (h *hello) apply(conn *utls.UConn, p256 bool) error {
+	spec, err := h.build()
+	if err != nil {
+		return err
+	}
+	if err := conn.ApplyPreset(spec); err != nil {
+		return err
+	}
+	if h.oneKey {
+		return shareOneKey(conn, p256)
+	}
+	return nil
 }
 
 // coherent reports whether the hybrid group X25519MLKEM768 is both listed and

@@ -9,8 +9,9 @@
 // in ways that no browser does. For one browser version, called a profile, it
 // imitates together:
 //
-//   - the TLS ClientHello, through uTLS (file hello.go);
-//   - the HTTP/2 connection preface: settings, window, priorities (profile.go);
+//   - the TLS ClientHello, through uTLS (hello.go; of current browsers browser.go);
+//   - the HTTP/2 connection preface: settings, window, priorities, and how a
+//     request is cut into frames and TLS records (profile.go, h2request.go);
 //   - names, values, spelling and order of the request headers, those of a
 //     page's own fetch() with a text body (profile.go, header.go).
 //
@@ -19,7 +20,7 @@
 // are kept for the next request to the same host and end after IdleTimeout or
 // with Close.
 //
-// What it does not imitate: HPACK's choice between indexed and literal fields,
-// TLS session resumption, the size and timing of TLS records, and the requests
-// for pages and images that a browser would make before and after.
+// The current browsers are held to the real ones by TestFrontLooks of package
+// flurry/test/browser. What is not imitated: TLS session resumption, and the
+// requests for pages and images that a browser would make before and after.
 package covert

@@ -105,7 +105,7 @@ func (c *h1Conn) roundTrip(ctx context.Context, o *outgoing) (*http.Response, er
 	again := c.used
 	c.used = true
 	c.limit.N = maxHeaderBytes
-	_, writeErr := c.conn.Write(o.http1(&c.transport.hello.profile))
+	writeErr := c.write(o)
 	resp, err := c.readReply(o) // a peer may answer and close without reading all
 	if err != nil {
 		untouched := c.limit.N == maxHeaderBytes
@@ -132,6 +132,21 @@ func (c *h1Conn) roundTrip(ctx context.Context, o *outgoing) (*http.Response, er
 	return resp, nil
 }
 
+// write sends a request in the pieces in which the browser would.
+func (c *h1Conn) write(o *outgoing) error {
+	p := &c.transport.hello.profile
+	head := o.http1Head(p)
+	if !p.bodyApart {
+		_, err := c.conn.Write(append(head, o.body...))
+		return err
+	}
+	if _, err := c.conn.Write(head); err != nil || len(o.body) == 0 {
+		return err
+	}
+	_, err := c.conn.Write(o.body)
+	return err
+}
+
 // readReply reads the head of the reply, past interim ones.
 func (c *h1Conn) readReply(o *outgoing) (*http.Response, error) {
 	for range maxInterim {
@@ -153,15 +168,14 @@ func (c *h1Conn) readReply(o *outgoing) (*http.Response, error) {
 	return nil, errors.New("too many interim replies")
 }
 
-// http1 renders the request as the browser p would, in one piece.
-func (o *outgoing) http1(p *profile) []byte {
+// http1Head renders the request, but for its body, as the browser p would.
+func (o *outgoing) http1Head(p *profile) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", o.method, o.target)
 	for _, f := range o.fields(p, false) {
 		fmt.Fprintf(&b, "%s: %s\r\n", f.name, f.value)
 	}
 	b.WriteString("\r\n")
-	b.Write(o.body)
 	return b.Bytes()
 }
 

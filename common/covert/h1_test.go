@@ -52,7 +52,7 @@ func TestHTTP1LooksLikeTheBrowser(t *testing.T) {
 			"Sec-Fetch-Site Sec-Fetch-Mode Sec-Fetch-Dest Referer Accept-Encoding Accept-Language",
 		"http hellochrome_auto": "Host Connection Content-Length User-Agent Content-Type Accept Origin Referer Accept-Encoding Accept-Language",
 		"https hellofirefox_auto": "Host User-Agent Accept Accept-Language Accept-Encoding Referer Content-Type Content-Length Origin Connection " +
-			"Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site",
+			"Sec-Fetch-Dest Sec-Fetch-Mode Sec-Fetch-Site Priority",
 		"https hellofirefox_55": "Host User-Agent Accept Accept-Language Accept-Encoding Referer Content-Type Origin Content-Length Connection",
 		"https hellochrome_72":  "Host Connection Content-Length Origin User-Agent Content-Type Accept Referer Accept-Encoding Accept-Language",
 		"https helloios_11_1":   "Host Accept Content-Type Origin Connection Content-Length Accept-Language User-Agent Referer Accept-Encoding",

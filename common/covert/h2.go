@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -296,56 +295,6 @@ func (c *h2Conn) check(err error) {
 	}
 }
 
-// start sends the head of a request and as much of its body as is allowed.
-func (c *h2Conn) start(s *h2Stream) {
-	if c.nextID > 1<<31-1 {
-		c.drain()
-		s.fail(fmt.Errorf("%w: no stream numbers left", errStale))
-		return
-	}
-	s.id = c.nextID
-	c.nextID += 2
-	s.sendWindow = c.peerWindow
-	c.streams[s.id] = s
-
-	c.encoded.Reset()
-	for _, f := range s.request.http2(c.profile) {
-		// A bytes.Buffer takes everything.
-		_ = c.encoder.WriteField(hpack.HeaderField{Name: f.name, Value: f.value})
-	}
-	block := c.encoded.Bytes()
-	first := block[:min(len(block), c.peerFrame)]
-	block = block[len(first):]
-	c.check(c.framer.WriteHeaders(http2.HeadersFrameParam{
-		StreamID:      s.id,
-		BlockFragment: first,
-		EndStream:     len(s.unsent) == 0,
-		EndHeaders:    len(block) == 0,
-		Priority:      c.profile.h2.priority,
-	}))
-	for len(block) > 0 {
-		next := block[:min(len(block), c.peerFrame)]
-		block = block[len(next):]
-		c.check(c.framer.WriteContinuation(s.id, len(block) == 0, next))
-	}
-	c.sendBody(s)
-}
-
-// sendBody sends what the windows allow of a request's body.
-func (c *h2Conn) sendBody(s *h2Stream) {
-	for len(s.unsent) > 0 {
-		n := min(int64(len(s.unsent)), int64(c.peerFrame), s.sendWindow, c.sendWindow)
-		if n <= 0 {
-			return // a WINDOW_UPDATE goes on
-		}
-		piece := s.unsent[:n]
-		s.unsent = s.unsent[n:]
-		s.sendWindow -= n
-		c.sendWindow -= n
-		c.check(c.framer.WriteData(s.id, len(s.unsent) == 0, piece))
-	}
-}
-
 // notify leaves a notice for the loop. It never waits: the loop may be held up by
 // a peer that does not read.
 func (c *h2Conn) notify(n h2Notice) {
@@ -398,19 +347,4 @@ func (c *h2Conn) endStream(s *h2Stream, err error) {
 		return
 	}
 	s.fail(err)
-}
-
-// http2 lists the header fields of a request as the browser p would send them.
-func (o *outgoing) http2(p *profile) []field {
-	var out []field
-	for _, name := range p.h2.pseudo {
-		value := map[string]string{
-			":method": o.method, ":scheme": o.scheme, ":authority": o.host, ":path": o.target,
-		}[name]
-		out = append(out, field{name, value})
-	}
-	for _, f := range o.fields(p, true) {
-		out = append(out, field{lower(f.name), f.value})
-	}
-	return out
 }

@@ -152,6 +152,12 @@ func TestHTTP2LooksLikeTheBrowser(t *testing.T) {
 				"origin sec-fetch-site sec-fetch-mode sec-fetch-dest referer accept-encoding accept-language priority",
 		},
 		"hellofirefox_auto": {
+			[]string{"1:65536", "2:0", "4:131072", "5:16384", "window 0+12517377", "window 3+12451840"}, 3,
+			http2.PriorityParam{Weight: 21},
+			":method :path :authority :scheme user-agent accept accept-language accept-encoding referer content-type content-length origin " +
+				"sec-fetch-dest sec-fetch-mode sec-fetch-site priority te",
+		},
+		"hellofirefox_65": {
 			[]string{"1:65536", "4:131072", "5:16384", "window 0+12517377",
 				"priority 3 {StreamDep:0 Exclusive:false Weight:200 urgency:0 incremental:0}",
 				"priority 5 {StreamDep:0 Exclusive:false Weight:100 urgency:0 incremental:0}",
@@ -160,8 +166,7 @@ func TestHTTP2LooksLikeTheBrowser(t *testing.T) {
 				"priority 11 {StreamDep:3 Exclusive:false Weight:0 urgency:0 incremental:0}",
 				"priority 13 {StreamDep:0 Exclusive:false Weight:240 urgency:0 incremental:0}"}, 15,
 			http2.PriorityParam{StreamDep: 13, Weight: 41},
-			":method :path :authority :scheme user-agent accept accept-language accept-encoding referer content-type content-length origin " +
-				"sec-fetch-dest sec-fetch-mode sec-fetch-site te",
+			":method :path :authority :scheme user-agent accept accept-language accept-encoding referer content-type origin content-length te",
 		},
 		"helloios_auto": {
 			[]string{"4:2097152", "3:100", "window 0+10485760"}, 1,

@@ -107,6 +107,7 @@ func (c *h2Conn) receiveSettings(f *http2.SettingsFrame) {
 		return
 	}
 	c.check(c.framer.WriteSettingsAck())
+	c.flush()
 	c.sendBodies()
 }
 

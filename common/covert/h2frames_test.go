@@ -59,7 +59,7 @@ func TestHTTP2FlowControl(t *testing.T) {
 		f.headers(id, true, "trailer", "ignored")
 		f.request()
 	})
-	tr := newTransport(t, ca, addr, Options{Hello: "hellofirefox_auto"})
+	tr := newTransport(t, ca, addr, Options{Hello: "hellofirefox_65"})
 	_, reply, err := post(t, tr, "https://front.example/", body)
 	if err != nil || !bytes.Equal(reply, big) {
 		t.Errorf("%d bytes, %v", len(reply), err)

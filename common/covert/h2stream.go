@@ -48,7 +48,8 @@ func newH2Stream(c *h2Conn, ctx context.Context, o *outgoing, again bool) *h2Str
 
 // window returns the starting window of a stream that we announced.
 func (s *h2Stream) window() int64 {
-	return int64(s.conn.profile.h2.setting(http2.SettingInitialWindowSize, h2DefaultWindow))
+	p := &s.conn.profile.h2
+	return int64(p.setting(http2.SettingInitialWindowSize, h2DefaultWindow)) + int64(p.streamUpdate)
 }
 
 // answer sets the outcome of the request, the first time.

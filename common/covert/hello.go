@@ -12,24 +12,41 @@ import (
 // the HTTP layer above it must then be.
 type hello struct {
 	id         utls.ClientHelloID
-	ordinary   bool // crypto/tls, no imitation
-	randomized bool // every connection draws its own hello
+	build      func() (*utls.ClientHelloSpec, error) // makes a hello, in place of id
+	oneKey     bool                                  // its shares of X25519 are one key
+	ordinary   bool                                  // crypto/tls, no imitation
+	randomized bool                                  // every connection draws its own hello
 	profile    profile
 }
 
-// hellos lists the names of the wire specification, section 2.6, in lower case.
-// A randomized hello belongs to no browser; it carries the headers of the most
-// common one.
+const (
+	// Chromium and Firefox are the names of the browsers whose calls package
+	// flurry/common/carrier/rtc knows, in the same versions.
+	Chromium = "hellochrome_156"
+	Firefox  = "hellofirefox_153"
+	// Ordinary is the name for no imitation of TLS: the hello is this program's
+	// own and tells that it is written in Go.
+	Ordinary = "none"
+)
+
+// hellos lists the names of the wire specification, section 2.6, and those of
+// the browsers that are current, in lower case. A randomized hello, and the
+// ordinary one, belong to no browser; they carry the headers of the most common.
 func hellos() map[string]hello {
+	chromium := hello{id: utls.HelloCustom, build: chromium156Hello, profile: chrome156()}
+	firefox := hello{id: utls.HelloCustom, build: firefox153Hello, oneKey: true, profile: firefox153()}
 	return map[string]hello{
-		"hellorandomizedalpn":   {id: utls.HelloRandomizedALPN, randomized: true, profile: chrome133()},
-		"hellorandomizednoalpn": {id: utls.HelloRandomizedNoALPN, randomized: true, profile: chrome133()},
-		"hellofirefox_auto":     {id: utls.HelloFirefox_Auto, profile: firefox120()},
+		Chromium:                chromium,
+		Firefox:                 firefox,
+		Ordinary:                {ordinary: true, profile: chrome156()},
+		"hellorandomizedalpn":   {id: utls.HelloRandomizedALPN, randomized: true, profile: chrome156()},
+		"hellorandomizednoalpn": {id: utls.HelloRandomizedNoALPN, randomized: true, profile: chrome156()},
+		"hellofirefox_auto":     firefox,
 		"hellofirefox_55":       {id: utls.HelloFirefox_55, profile: firefoxOld("55.0")},
 		"hellofirefox_56":       {id: utls.HelloFirefox_56, profile: firefoxOld("56.0")},
 		"hellofirefox_63":       {id: utls.HelloFirefox_63, profile: firefoxOld("63.0")},
 		"hellofirefox_65":       {id: utls.HelloFirefox_65, profile: firefoxOld("65.0")},
-		"hellochrome_auto":      {id: utls.HelloChrome_Auto, profile: chrome133()},
+		"hellochrome_auto":      chromium,
 		"hellochrome_58":        {id: utls.HelloChrome_58, profile: chromeOld("58.0.3029.110")},
 		"hellochrome_62":        {id: utls.HelloChrome_62, profile: chromeOld("62.0.3202.94")},
 		"hellochrome_70":        {id: utls.HelloChrome_70, profile: chromeOld("70.0.3538.110")},
@@ -40,11 +57,11 @@ func hellos() map[string]hello {
 	}
 }
 
-// lookupHello finds the greeting called name. The empty name is the ordinary
-// TLS of this program, under the headers of the most common browser.
+// lookupHello finds the greeting called name. The empty name is the most common
+// browser.
 func lookupHello(name string) (hello, bool) {
 	if name == "" {
-		return hello{ordinary: true, profile: chrome133()}, true
+		name = Chromium
 	}
 	h, ok := hellos()[strings.ToLower(name)]
 	return h, ok
@@ -57,7 +74,7 @@ func ValidHello(name string) bool {
 	return ok
 }
 
-// HelloNames returns the names of all imitations, in lower case and sorted.
+// HelloNames returns the names of all greetings, in lower case and sorted.
 func HelloNames() []string {
 	return slices.Sorted(maps.Keys(hellos()))
 }

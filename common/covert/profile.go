@@ -4,15 +4,18 @@ import "golang.org/x/net/http2"
 
 // A profile is what one browser version shows above TLS.
 //
-// The values come from public collections of browser fingerprints (the
-// "settings|window update|priorities|pseudo headers" notation widely used for
-// HTTP/2) and the browsers' own sources; the hello of the same version comes
-// from uTLS.
+// The values of old versions come from public collections of browser
+// fingerprints (the "settings|window update|priorities|pseudo headers" notation
+// widely used for HTTP/2) and the browsers' own sources; the hello of the same
+// version comes from uTLS. Those of the current ones are in browser.go.
 type profile struct {
 	// headers holds the fields of a page's fetch() to its own origin, in the
 	// browser's order.
 	headers []templateField
-	h2      h2Profile
+	// bodyApart is set if a body of HTTP/1.1 leaves after the head, in a TLS
+	// record of its own.
+	bodyApart bool
+	h2        h2Profile
 }
 
 // A templateField is one request header. The spelling of the name is HTTP/1.1's;
@@ -40,6 +43,8 @@ type h2Profile struct {
 	priorities   []h2Priority    // idle streams that group others, Firefox only
 	firstStream  uint32
 	priority     http2.PriorityParam // in each request's HEADERS; zero: none
+	streamUpdate uint32              // added to each stream's window with its HEADERS
+	firstPiece   int                 // of a body, together with the head as HTTP/1.1 would have it; 0: no bound
 	pseudo       []string            // order of the four pseudo headers
 }
 
@@ -58,45 +63,6 @@ func (p *h2Profile) setting(id http2.SettingID, fallback uint32) uint32 {
 		}
 	}
 	return fallback
-}
-
-// chrome133 is Chrome 133 on Windows.
-func chrome133() profile {
-	return profile{
-		headers: []templateField{
-			{"Host", "", onlyHTTP1},
-			{"Connection", "keep-alive", onlyHTTP1},
-			{"Content-Length", "", onlyBody},
-			{"sec-ch-ua-platform", `"Windows"`, onlySecure},
-			{"User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/133.0.0.0 Safari/537.36", 0},
-			{"sec-ch-ua", `"Not(A:Brand";v="99", "Google Chrome";v="133", "Chromium";v="133"`, onlySecure},
-			{"Content-Type", "text/plain;charset=UTF-8", onlyBody},
-			{"sec-ch-ua-mobile", "?0", onlySecure},
-			{"Accept", "*/*", 0},
-			{"Origin", "", onlyBody},
-			{"Sec-Fetch-Site", "same-origin", onlySecure},
-			{"Sec-Fetch-Mode", "cors", onlySecure},
-			{"Sec-Fetch-Dest", "empty", onlySecure},
-			{"Referer", "", 0},
-			{"Accept-Encoding", "gzip, deflate, br, zstd", onlySecure},
-			{"Accept-Encoding", "gzip, deflate", onlyPlain},
-			{"Accept-Language", "en-US,en;q=0.9", 0},
-			{"Priority", "u=1, i", onlyHTTP2},
-		},
-		h2: h2Profile{
-			settings: []http2.Setting{
-				{ID: http2.SettingHeaderTableSize, Val: 65536},
-				{ID: http2.SettingEnablePush, Val: 0},
-				{ID: http2.SettingInitialWindowSize, Val: 6291456},
-				{ID: http2.SettingMaxHeaderListSize, Val: 262144},
-			},
-			windowUpdate: 15663105,
-			firstStream:  1,
-			// fetch() has priority 1 of 0..7, weight 220; the wire has it less one.
-			priority: http2.PriorityParam{Exclusive: true, Weight: 219},
-			pseudo:   []string{":method", ":authority", ":scheme", ":path"},
-		},
-	}
 }
 
 // chromeOld is a Chrome on Windows from before client hints and fetch metadata.
@@ -129,7 +95,7 @@ func chromeOld(version string) profile {
 	}
 }
 
-// firefoxHTTP2 is the opening of Firefox 55 to 120: its tree of idle streams,
+// firefoxHTTP2 is the opening of Firefox 55 to 65: its tree of idle streams,
 // under which fetch() hangs on stream 13 with weight 42 (the wire has it less one).
 func firefoxHTTP2() h2Profile {
 	return h2Profile{
@@ -150,30 +116,6 @@ func firefoxHTTP2() h2Profile {
 		firstStream: 15,
 		priority:    http2.PriorityParam{StreamDep: 13, Weight: 41},
 		pseudo:      []string{":method", ":path", ":authority", ":scheme"},
-	}
-}
-
-// firefox120 is Firefox 120 on Windows.
-func firefox120() profile {
-	return profile{
-		headers: []templateField{
-			{"Host", "", onlyHTTP1},
-			{"User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:120.0) Gecko/20100101 Firefox/120.0", 0},
-			{"Accept", "*/*", 0},
-			{"Accept-Language", "en-US,en;q=0.5", 0},
-			{"Accept-Encoding", "gzip, deflate, br", onlySecure},
-			{"Accept-Encoding", "gzip, deflate", onlyPlain},
-			{"Referer", "", 0},
-			{"Content-Type", "text/plain;charset=UTF-8", onlyBody},
-			{"Content-Length", "", onlyBody},
-			{"Origin", "", onlyBody},
-			{"Connection", "keep-alive", onlyHTTP1},
-			{"Sec-Fetch-Dest", "empty", onlySecure},
-			{"Sec-Fetch-Mode", "cors", onlySecure},
-			{"Sec-Fetch-Site", "same-origin", onlySecure},
-			{"TE", "trailers", onlyHTTP2},
-		},
-		h2: firefoxHTTP2(),
 	}
 }
 

@@ -34,8 +34,7 @@ const (
 
 // Options configures a Transport. The zero value works.
 type Options struct {
-	// Hello names the browser to imitate, see HelloNames; empty means the
-	// ordinary TLS of this program.
+	// Hello names the browser to imitate, see HelloNames; empty means Chromium.
 	Hello string
 	// NoSNI leaves the server name out of the TLS hello. The certificate is
 	// verified for the name all the same.
@@ -69,6 +68,7 @@ type Transport struct {
 	mu     sync.Mutex
 	closed bool
 	hosts  map[string]*host // by scheme://host:port
+	p256   map[string]bool  // by host:port: servers that take no newer curve
 }
 
 // NewTransport checks o and returns a Transport.
@@ -88,7 +88,7 @@ func NewTransport(o Options) (*Transport, error) {
 			*d.value = d.fallback
 		}
 	}
-	t := &Transport{options: o, hello: h, hosts: make(map[string]*host)}
+	t := &Transport{options: o, hello: h, hosts: make(map[string]*host), p256: make(map[string]bool)}
 	t.roots = func() *x509.CertPool { return o.RootCAs }
 	if o.RootCAs == nil {
 		t.roots = sync.OnceValue(Roots) // some 25 ms of parsing

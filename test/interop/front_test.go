@@ -1,14 +1,17 @@
 package interop
 
 import (
+	"context"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	utls "github.com/refraction-networking/utls"
 
+	"flurry/common/covert"
 	"flurry/test/stage"
 )
 
@@ -60,32 +63,34 @@ func (f *fronting) news(t *testing.T, n int) []request {
 }
 
 // TestFront fetches a file by a rendezvous through nginx, under each of the browsers that can be imitated, and compares what
-// stands on the wire with the hello of that browser as uTLS knows it.
+// stands on the wire with the hello of that browser as uTLS knows it; that of the current ones, as package covert makes it,
+// which test/browser compares with the browsers.
 func TestFront(t *testing.T) {
 	t.Parallel()
 	f := newFronting(t)
 	for _, c := range []struct {
 		name     string
 		id       utls.ClientHelloID
-		shuffled bool   // the browser shuffles its extensions
-		protocol string // as nginx calls it
+		current  []string // in place of id: the hello is of one of these
+		protocol string   // as nginx calls it
 	}{
-		{"hellofirefox_auto", utls.HelloFirefox_Auto, false, "HTTP/2.0"},
-		{"hellofirefox_55", utls.HelloFirefox_55, false, "HTTP/2.0"},
-		{"hellofirefox_56", utls.HelloFirefox_56, false, "HTTP/2.0"},
-		{"hellofirefox_63", utls.HelloFirefox_63, false, "HTTP/2.0"},
-		{"hellofirefox_65", utls.HelloFirefox_65, false, "HTTP/2.0"},
-		{"hellochrome_auto", utls.HelloChrome_Auto, true, "HTTP/2.0"},
-		{"hellochrome_58", utls.HelloChrome_58, false, "HTTP/2.0"},
-		{"hellochrome_62", utls.HelloChrome_62, false, "HTTP/2.0"},
-		{"hellochrome_70", utls.HelloChrome_70, false, "HTTP/2.0"},
-		{"hellochrome_72", utls.HelloChrome_72, false, "HTTP/2.0"},
-		{"helloios_auto", utls.HelloIOS_Auto, false, "HTTP/2.0"},
-		{"helloios_11_1", utls.HelloIOS_11_1, false, "HTTP/2.0"},
-		{"HelloiOS_12_1", utls.HelloIOS_12_1, false, "HTTP/2.0"}, // Names have no case.
+		{name: "hellofirefox_auto", current: []string{covert.Firefox}, protocol: "HTTP/2.0"},
+		{"hellofirefox_55", utls.HelloFirefox_55, nil, "HTTP/2.0"},
+		{"hellofirefox_56", utls.HelloFirefox_56, nil, "HTTP/2.0"},
+		{"hellofirefox_63", utls.HelloFirefox_63, nil, "HTTP/2.0"},
+		{"hellofirefox_65", utls.HelloFirefox_65, nil, "HTTP/2.0"},
+		{name: "hellochrome_auto", current: []string{covert.Chromium}, protocol: "HTTP/2.0"},
+		{"hellochrome_58", utls.HelloChrome_58, nil, "HTTP/2.0"},
+		{"hellochrome_62", utls.HelloChrome_62, nil, "HTTP/2.0"},
+		{"hellochrome_70", utls.HelloChrome_70, nil, "HTTP/2.0"},
+		{"hellochrome_72", utls.HelloChrome_72, nil, "HTTP/2.0"},
+		{"helloios_auto", utls.HelloIOS_Auto, nil, "HTTP/2.0"},
+		{"helloios_11_1", utls.HelloIOS_11_1, nil, "HTTP/2.0"},
+		{"HelloiOS_12_1", utls.HelloIOS_12_1, nil, "HTTP/2.0"}, // Names have no case.
 		{name: "hellorandomizedalpn", protocol: "HTTP/2.0"},
 		{name: "hellorandomizednoalpn", protocol: "HTTP/1.1"},
-		{name: "", protocol: "HTTP/2.0"},
+		{name: covert.Ordinary, protocol: "HTTP/2.0"},
+		{name: "", current: []string{covert.Chromium, covert.Firefox}, protocol: "HTTP/2.0"},
 	} {
 		t.Run("hello="+c.name, func(t *testing.T) {
 			served := len(f.front.requests(t))
@@ -103,15 +108,28 @@ func TestFront(t *testing.T) {
 				t.Fatal("no ClientHello")
 			}
 			for _, head := range heads {
-				checkHello(t, head, c.id, c.shuffled, frontName)
+				var want []expected
+				if c.id != (utls.ClientHelloID{}) {
+					want = []expected{{helloOf(t, c.id, frontName), false}}
+				}
+				for _, name := range c.current {
+					want = append(want, currentHello(t, name, false))
+				}
+				checkHello(t, head, want...)
 			}
 		})
 	}
 }
 
-// checkHello compares the ClientHello at the start of a connection with the one uTLS makes for id. The zero id is for
-// hellos that belong to nobody.
-func checkHello(t *testing.T, head []byte, id utls.ClientHelloID, shuffled bool, sni string) {
+// An expected is a ClientHello message, of a browser that may shuffle its extensions.
+type expected struct {
+	message  []byte
+	shuffled bool
+}
+
+// checkHello compares the ClientHello at the start of a connection with those given, one of which it should be like. Without
+// any it belongs to nobody.
+func checkHello(t *testing.T, head []byte, wants ...expected) {
 	t.Helper()
 	message, err := helloMessage(head)
 	if err != nil {
@@ -121,16 +139,45 @@ func checkHello(t *testing.T, head []byte, id utls.ClientHelloID, shuffled bool,
 	if err != nil {
 		t.Fatal(err)
 	}
-	if id == (utls.ClientHelloID{}) {
-		return
+	var all string
+	for _, e := range wants {
+		want, err := describeHello(e.message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sameHello(got, want, e.shuffled) {
+			return
+		}
+		all += "\nit should be\n  " + strings.Join(want, "\n  ")
 	}
-	want, err := describeHello(helloOf(t, id, sni))
+	if all != "" {
+		t.Errorf("the hello is\n  %s%s", strings.Join(got, "\n  "), all)
+	}
+}
+
+// currentHello returns the ClientHello message of one of package covert's own browsers.
+func currentHello(t *testing.T, name string, noSNI bool) expected {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	transport, err := covert.NewTransport(covert.Options{Hello: name, NoSNI: noSNI, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return ours, nil
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !sameHello(got, want, shuffled) {
-		t.Errorf("the hello is\n  %s\nthat of %s is\n  %s", strings.Join(got, "\n  "), id.Str(), strings.Join(want, "\n  "))
+	transport.Connect(&url.URL{Scheme: "https", Host: frontName})
+	head := make([]byte, keptHead)
+	n, err := theirs.Read(head)
+	if err != nil {
+		t.Fatal(err)
 	}
+	theirs.Close()
+	transport.Close()
+	message, err := helloMessage(head[:n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return expected{message, name == covert.Chromium}
 }
 
 // helloOf returns the ClientHello message that uTLS makes for id.
@@ -155,7 +202,7 @@ func TestFrontWithoutSNI(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		id   utls.ClientHelloID
-	}{{"hellofirefox_auto", utls.HelloFirefox_Auto}, {"hellochrome_72", utls.HelloChrome_72}, {"helloios_auto", utls.HelloIOS_Auto}, {name: "hellorandomizedalpn"}} {
+	}{{name: "hellofirefox_auto"}, {"hellochrome_72", utls.HelloChrome_72}, {"helloios_auto", utls.HelloIOS_Auto}, {name: "hellorandomizedalpn"}} {
 		t.Run("hello="+c.name, func(t *testing.T) {
 			served := len(f.front.requests(t))
 			f.tee.takeHeads()
@@ -170,7 +217,12 @@ func TestFrontWithoutSNI(t *testing.T) {
 				}
 			}
 			for _, head := range f.tee.takeHeads() {
-				checkHello(t, head, c.id, false, "")
+				switch {
+				case c.name == "hellofirefox_auto":
+					checkHello(t, head, currentHello(t, covert.Firefox, true))
+				case c.id != (utls.ClientHelloID{}):
+					checkHello(t, head, expected{helloOf(t, c.id, ""), false})
+				}
 				message, err := helloMessage(head)
 				if err != nil {
 					t.Fatal(err)

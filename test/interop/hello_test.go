@@ -16,6 +16,7 @@ import (
 const (
 	extServerName        = 0
 	extSupportedGroups   = 10
+	extSignatures        = 13
 	extPadding           = 21
 	extSupportedVersions = 43
 	extKeyShare          = 51
@@ -67,7 +68,7 @@ func describeExtension(number uint16, data cryptobyte.String) (string, error) {
 		return name, nil // Its length makes up for that of others.
 	case number == extECH:
 		return name, nil // Of random bytes, but for a client that knows a key.
-	case number == extSupportedGroups && data.ReadUint16LengthPrefixed(&list):
+	case (number == extSupportedGroups || number == extSignatures) && data.ReadUint16LengthPrefixed(&list):
 		return name + " " + values(list), nil
 	case number == extSupportedVersions && data.ReadUint8LengthPrefixed(&list):
 		return name + " " + values(list), nil
