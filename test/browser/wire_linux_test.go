@@ -188,14 +188,15 @@ func traceOf(c *call) *trace {
 	return t
 }
 
-// findPhases finds where the last phases begin: the silence is the longest pause in what the offerer's DTLS sends.
+// ending is how long closing a call takes at most. An acknowledgement that waits longest leaves 200 ms after the last message, in the
+// silence before.
+const ending = 60 * time.Millisecond
+
+// findPhases finds where the last phases begin.
 func (t *trace) findPhases() {
 	said := t.filter(true, isEpoch(3))
-	longest := time.Duration(0)
-	for i := 1; i < len(said); i++ {
-		if gap := said[i].at - said[i-1].at; gap > longest && gap > silence*time.Millisecond*3/4 {
-			longest, t.closedAt = gap, said[i].at-1
-		}
+	if len(said) > 0 && t.Hold > 0 {
+		t.closedAt = said[len(said)-1].at - ending
 	}
 	for i := 0; i+3 < len(said) && t.bulkAt == 0; i++ {
 		if said[i].size == said[i+2].size && said[i].size > 1200 && said[i+1].size > 900 && said[i+3].size > 900 && said[i+3].at-said[i].at < time.Millisecond {
