@@ -34,6 +34,7 @@
 // and beside the code, run with that directory in place of ./fuzz:
 //
 //	client                   FuzzSOCKS FuzzSOCKSArgs FuzzClientFlags
+//	common/carrier/rtc       FuzzSTUNAnswer FuzzSTUNRequest FuzzRemoteDescription
 //	common/multipath         FuzzSegments FuzzConn
 //	proxy/snowproxy          FuzzRelayURL
 //	server                   FuzzTransportOptions

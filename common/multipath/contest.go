@@ -21,6 +21,13 @@ const (
 	// the queue's. Below it, it is the air's.
 	fullQueue = 0.7
 
+	// rushGrowth is by how much the window grows at once in a rush, rushRounds in
+	// how many round trips that shows, rushShare the part of the others with which
+	// the rush goes on.
+	rushGrowth = 1.25
+	rushRounds = 2
+	rushShare  = 0.4
+
 	// contestPace spreads the window over most of a round trip.
 	contestPace = 1.25
 )
@@ -34,13 +41,18 @@ type contest struct {
 	cut    time.Duration // of the last cut
 	high   time.Duration // longest queue
 	smooth time.Duration // round trip
+
+	rush   bool    // most of the line seems to be the neighbour's
+	rounds int     // of the rush, since the window last grew
+	was    float64 // window before it last grew; 0 if not known
+	gave   float64 // the rate with that
 }
 
 // newContest begins where growth does: at the window that was there before the
 // neighbour was noticed.
 func newContest(bytes int, now time.Duration) contest {
 	w := max(float64(bytes)/cubicSegment, 4)
-	c := contest{window: w, top: w}
+	c := contest{window: w, top: w, rush: true}
 	c.cut = now - time.Duration(c.flat()*float64(time.Second))
 	return c
 }
@@ -60,9 +72,10 @@ func (c *contest) acked(s sample, queue time.Duration, now time.Duration) {
 	if s.lost > 0 && float64(queue) >= fullQueue*float64(c.high) && now-c.cut > c.smooth {
 		c.top, c.cut = c.window, now
 		c.window = max(c.window*cubicBeta, 4)
+		c.was, c.rounds = 0, 0
 		return
 	}
-	if s.limited {
+	if s.limited || c.rush {
 		return
 	}
 	t := (now - c.cut + c.smooth).Seconds()
@@ -74,6 +87,24 @@ func (c *contest) acked(s sample, queue time.Duration, now time.Duration) {
 	if target = min(target, 1.5*c.window); target > c.window {
 		c.window += (target - c.window) / c.window * float64(s.bytes) / cubicSegment
 	}
+}
+
+// round looks at what a round trip has brought. In a full queue everybody has
+// the part of the line that is their part of what is under way. So a window that
+// grows by a little brings that little times the part of the others, and while
+// that is more than half the window grows faster than CUBIC's, which takes half a
+// minute and more to share evenly with one that was there before.
+func (c *contest) round(rate float64, now time.Duration) {
+	if c.rounds++; !c.rush || c.rounds < rushRounds {
+		return
+	}
+	if c.was > 0 && math.Log(rate/c.gave) < rushShare*math.Log(c.window/c.was) {
+		c.rush, c.top = false, c.window
+		c.cut = now - time.Duration(c.flat()*float64(time.Second))
+		return
+	}
+	c.was, c.gave, c.rounds = c.window, rate, 0
+	c.window *= rushGrowth
 }
 
 // bytes is the window in bytes.

@@ -201,6 +201,7 @@ func (c *controller) round(s sample, now time.Duration) {
 	case contesting:
 		if rate > 0 && !l.slow {
 			c.rate = rate
+			c.rival.round(rate, now)
 		}
 	}
 }

@@ -221,3 +221,31 @@ func TestPauseDoesNotLowerTheRate(t *testing.T) {
 		t.Errorf("rate %.0f after one bad round", c.rate)
 	}
 }
+
+// A rush goes on while the neighbour has most of the line, and ends when half
+// of it is ours; a loss cuts it like any other growth.
+func TestRushEndsAtHalf(t *testing.T) {
+	const line, others = 2.5e6, 400.0 // bytes per second; segments of the neighbour under way
+	c := newContest(20*cubicSegment, 0)
+	now := time.Duration(0)
+	for rounds := 0; c.rush; rounds++ {
+		if rounds > 60 {
+			t.Fatalf("the rush does not end: window %.0f beside %.0f", c.window, others)
+		}
+		now += 200 * ms
+		c.round(line*c.window/(c.window+others), now)
+	}
+	if share := c.window / (c.window + others); share < 0.4 || share > 0.7 {
+		t.Errorf("the rush has ended with %.0f %% of the line", 100*share)
+	}
+	before := c.window
+	c.acked(sample{bytes: cubicSegment}, 100*ms, now)
+	if c.window > before+1 {
+		t.Error("the window jumps after the rush")
+	}
+	c = newContest(100*cubicSegment, 0)
+	c.acked(sample{lost: cubicSegment}, 100*ms, now+time.Minute)
+	if !c.rush || c.window != 100*cubicBeta {
+		t.Errorf("rush %v and window %.0f after a loss", c.rush, c.window)
+	}
+}

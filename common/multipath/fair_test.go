@@ -195,12 +195,15 @@ func TestBesideCubic(t *testing.T) {
 		least float64
 		most  float64
 	}{
-		{shared{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond}, 3 * time.Second, 0.3, 0.65},  // 38 %
-		{shared{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond}, -3 * time.Second, 0.2, 0.65}, // 30 %
-		{shared{rate: 2.5e6, trip: 50 * time.Millisecond, queue: 100 * time.Millisecond}, -3 * time.Second, 0.3, 0.65},  // 45 %
-		{shared{rate: 2.5e6, trip: 170 * time.Millisecond, queue: 200 * time.Millisecond}, -3 * time.Second, 0.1, 0.65}, // 19 %
-		{shared{rate: 1e6, trip: 100 * time.Millisecond, queue: 100 * time.Millisecond}, 3 * time.Second, 0.35, 0.8},    // 68 %
-		{shared{rate: 6e6, trip: 100 * time.Millisecond, queue: 60 * time.Millisecond}, 3 * time.Second, 0.35, 0.8},     // 72 %
+		{shared{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond}, 3 * time.Second, 0.35, 0.65},  // 51 %
+		{shared{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond}, -3 * time.Second, 0.35, 0.65}, // 44 %
+		{shared{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond}, -10 * time.Second, 0.3, 0.65}, // 42 %
+		{shared{rate: 2.5e6, trip: 50 * time.Millisecond, queue: 100 * time.Millisecond}, -3 * time.Second, 0.35, 0.65},  // 51 %
+		{shared{rate: 2.5e6, trip: 170 * time.Millisecond, queue: 200 * time.Millisecond}, -3 * time.Second, 0.35, 0.65}, // 43 %
+		{shared{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 300 * time.Millisecond}, -3 * time.Second, 0.3, 0.65},  // 43 %
+		{shared{rate: 1e6, trip: 100 * time.Millisecond, queue: 100 * time.Millisecond}, 3 * time.Second, 0.35, 0.8},     // 65 %
+		{shared{rate: 6e6, trip: 100 * time.Millisecond, queue: 60 * time.Millisecond}, 3 * time.Second, 0.35, 0.8},      // 60 %
+		{shared{rate: 6e6, trip: 170 * time.Millisecond, queue: 200 * time.Millisecond}, -3 * time.Second, 0.15, 0.65},   // 30 %
 	}
 	if raceEnabled {
 		cases = cases[:1] // the others run the same code, and the detector takes its time

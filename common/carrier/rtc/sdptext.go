@@ -14,7 +14,7 @@ import (
 )
 
 // The texts are those of the captured browsers for a connection with one data
-// channel; what stands in braces varies. A call with audio and video would have
+// channel, candidates gathered; what stands in braces varies. A call with audio and video would have
 // texts of its own here.
 const (
 	chromiumSDP = `v=0
@@ -39,6 +39,7 @@ a=max-message-size:262144
 o=mozilla...THIS_IS_SDPARTA-99.0 {session} 0 IN IP4 0.0.0.0
 s=-
 t=0 0
+a=sendrecv
 a=fingerprint:{fingerprint}
 a=group:BUNDLE {mid}
 a=ice-options:trickle

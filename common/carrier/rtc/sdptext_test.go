@@ -14,12 +14,12 @@ import (
 )
 
 // Descriptions as captured, but for what differs in each: Chromium 156, Firefox
-// ESR 153 (a data channel, before gathering) and pion/webrtc 4.2.
+// ESR 153 (a data channel, candidates left out) and pion/webrtc 4.2.
 var capturedSDP = map[Profile]string{
 	Chromium: "v=0|o=- # 2 IN IP4 127.0.0.1|s=-|t=0 0|a=group:BUNDLE 0|a=extmap-allow-mixed|a=msid-semantic: WMS|" +
 		"m=application 9 UDP/DTLS/SCTP webrtc-datachannel|c=IN IP4 0.0.0.0|a=ice-ufrag:#|a=ice-pwd:#|a=ice-options:trickle|" +
 		"a=fingerprint:sha-256 #|a=setup:?|a=mid:0|a=sctp-port:5000|a=max-message-size:262144|",
-	Firefox: "v=0|o=mozilla...THIS_IS_SDPARTA-99.0 # 0 IN IP4 0.0.0.0|s=-|t=0 0|a=fingerprint:sha-256 #|a=group:BUNDLE 0|" +
+	Firefox: "v=0|o=mozilla...THIS_IS_SDPARTA-99.0 # 0 IN IP4 0.0.0.0|s=-|t=0 0|a=sendrecv|a=fingerprint:sha-256 #|a=group:BUNDLE 0|" +
 		"a=ice-options:trickle|a=msid-semantic:WMS *|m=application 9 UDP/DTLS/SCTP webrtc-datachannel|c=IN IP4 0.0.0.0|a=sendrecv|" +
 		"a=ice-pwd:#|a=ice-ufrag:#|a=mid:0|a=setup:?|a=sctp-port:5000|a=max-message-size:1073741823|",
 	Pion: "v=0|o=- # IN IP4 0.0.0.0|s=-|t=0 0|a=msid-semantic:WMS *|a=fingerprint:sha-256 #|a=extmap-allow-mixed|a=group:BUNDLE 0|" +
