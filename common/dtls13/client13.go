@@ -89,6 +89,7 @@ func (m *machine) onHelloRetryRequest(msg message, h serverHello) error {
 		m.hello.shares = []privateShare{share}
 	}
 	m.hello.cookie13 = slices.Clone(h.cookie)
+	m.keys.find(0).protection = plain{recordVersion} // as both browsers do
 	m.tr.retry(m.hs.suite.hash)
 	m.tr.add(msg)
 	return m.sendHello()

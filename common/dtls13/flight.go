@@ -79,14 +79,7 @@ type packer struct {
 
 // pack sends all of the flight that has not been acknowledged.
 func (m *machine) pack(f *flight) {
-	p := packer{m: m, cut: m.p.flights}
-	p.limit = p.cut.limit[0]
-	if f.tries >= p.cut.patience {
-		p.limit = p.cut.limit[1]
-	}
-	if m.cfg.MTU > 0 {
-		p.limit = min(p.limit, m.cfg.MTU-looseSize)
-	}
+	p := packer{m: m, cut: m.p.flights, limit: m.limit(f.tries)}
 	for i, out := range f.messages {
 		if out.ccs {
 			p.changeCipherSpec(m.keys.find(out.epoch))
@@ -101,6 +94,23 @@ func (m *machine) pack(f *flight) {
 		}
 	}
 	p.closeDatagram()
+}
+
+// limit bounds datagrams of a flight that has been sent so often before.
+func (m *machine) limit(tries int) int {
+	c := m.p.flights
+	limit := c.limit[0]
+	if tries >= c.patience {
+		limit = c.limit[1]
+	}
+	mtu := m.cfg.MTU
+	if mtu <= 0 {
+		return limit
+	}
+	if c.loose {
+		mtu -= looseSize
+	}
+	return min(limit, mtu)
 }
 
 // looseSize is the most that a loose limit leaves out.

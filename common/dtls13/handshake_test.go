@@ -112,3 +112,24 @@ func TestLoss(t *testing.T) {
 		}
 	})
 }
+
+// A smaller MTU holds for every datagram.
+func TestMTU(t *testing.T) {
+	eachPair(t, func(t *testing.T, client, server Config) {
+		for _, mtu := range []int{600, 200, 100} {
+			client.MTU, server.MTU = mtu, mtu
+			for _, ends := range [][2]Config{{client, server}, {client, only12(server)}} {
+				n := newNetwork(ends[0], ends[1])
+				if !n.run() {
+					t.Fatal("does not end")
+				}
+				n.check(t)
+				for _, p := range n.log {
+					if len(p.data) > mtu {
+						t.Errorf("a datagram of %d bytes where %d may be", len(p.data), mtu)
+					}
+				}
+			}
+		}
+	})
+}

@@ -179,7 +179,7 @@ func readShares(b cryptobyte.String) ([]keyShare, bool) {
 	if !b.ReadUint16LengthPrefixed(&list) || !b.Empty() {
 		return nil, false
 	}
-	var all []keyShare
+	all := []keyShare{} // None is allowed: the client wants to be asked.
 	for !list.Empty() {
 		var k keyShare
 		var data cryptobyte.String

@@ -70,6 +70,7 @@ func (m *machine) takeOld(r record) {
 		if m.p.resends {
 			m.sendAgain()
 		}
+	case r.epoch == 0 && (m.done || !m.p.resends): // Anybody could have sent it.
 	case !m.p.resends:
 		m.received(r.recordNumber)
 		m.scheduleACK()
@@ -120,7 +121,9 @@ func (m *machine) sendACK() {
 	slices.SortFunc(m.acks, func(a, b recordNumber) int { // RFC 9147 section 7 asks for it.
 		return cmp.Or(cmp.Compare(a.epoch, b.epoch), cmp.Compare(a.seq, b.seq))
 	})
-	m.sendRecord(typeACK, marshalACK(m.acks))
+	const numberSize = 16
+	fit := (m.limit(0) - m.keys.current().overhead() - 2) / numberSize
+	m.sendRecord(typeACK, marshalACK(m.acks[max(0, len(m.acks)-max(fit, 1)):]))
 }
 
 // takeACK takes an ACK (RFC 9147 section 7.2). One in clear could be anybody's.

@@ -27,8 +27,8 @@ func (m *machine) onClientHello(msg message) error {
 		return fault(alertMissingExtension, "client hello lacks an extension")
 	}
 	s, ok := m.chooseSuite(h.suites)
-	if !ok {
-		return fault(alertHandshakeFailure, "no cipher suite in common")
+	if !ok || !slices.Contains(h.sigAlgs, sigECDSAP256) {
+		return fault(alertHandshakeFailure, "no cipher suite or signature in common")
 	}
 	if m.hs.retried && s.id != m.hs.suite.id {
 		return fault(alertIllegalParameter, "client changed its cipher suites")

@@ -81,7 +81,7 @@ func transfer(t *testing.T, b browser, profile dtls13.Profile, setup string) {
 // exchange opens a data channel, sends a file and takes one.
 func exchange(ctx context.Context, t *testing.T, secure *dtls13.Conn) error {
 	start := time.Now()
-	a, err := sctp.Client(sctp.Config{NetConn: secure, LoggerFactory: logging.NewDefaultLoggerFactory()})
+	a, err := sctp.ClientWithOptions(sctp.WithNetConn(secure), sctp.WithLoggerFactory(logging.NewDefaultLoggerFactory()))
 	if err != nil {
 		return fmt.Errorf("SCTP: %w", err)
 	}

@@ -45,8 +45,10 @@ async function send(channel) {
   channel.send(hex(await crypto.subtle.digest("SHA-256", file)));
 }
 
+let peer; // Firefox closes one that nothing refers to.
+
 async function call() {
-  const peer = new RTCPeerConnection();
+  peer = new RTCPeerConnection();
   peer.onconnectionstatechange = () => tell("state", peer.connectionState);
   peer.ondatachannel = event => {
     event.channel.binaryType = "arraybuffer";
