@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flurry/common/simnet/line"
 )
 
 var (
@@ -139,6 +141,31 @@ func (l *lab) collect(ctx context.Context, t *testing.T, b browser, number int) 
 	return s
 }
 
+// lossyCalls are made at a time where lossShare of all datagrams are lost each way.
+const lossyCalls, lossShare = 3, 0.3
+
+// lose makes calls between us and a browser over a line that loses much: checks, DTLS, SCTP and messages come through.
+func (l *lab) lose(t *testing.T, b browser) {
+	for _, host := range []string{"oura", "ourb"} {
+		for _, at := range []*line.Line{l.hosts[host].Up(), l.hosts[host].Down()} {
+			before := at.Shape()
+			at.Change(func(s *line.Shape) { s.Loss = lossShare })
+			defer at.Change(func(s *line.Shape) { *s = before })
+		}
+	}
+	var calls []*call
+	for range lossyCalls {
+		for _, k := range []kind{ob, bo} {
+			calls = append(calls, l.newCall(b, k, job{Sizes: []int{16, 300}, Limit: 60_000}))
+		}
+	}
+	start := time.Now()
+	if err := l.run(t.Context(), len(calls), calls); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d calls with %.0f %% lost each way in %v", len(calls), 100*lossShare, time.Since(start).Round(time.Millisecond))
+}
+
 // TestSameness makes calls between two of one browser, between ours and it either way, and between ours, at the same time over
 // the same lines, and compares what shows of them, see doc/threats.md.
 func TestSameness(t *testing.T) {
@@ -151,6 +178,7 @@ func TestSameness(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		s := l.collect(ctx, t, b, i+1)
 		cancel()
+		t.Run(b.name+"/loss", func(t *testing.T) { l.lose(t, b) })
 		t.Run(b.name+"/points", s.compare)
 		t.Run(b.name+"/blind", s.blind)
 		t.Run(b.name+"/nDPI", s.nDPI)
