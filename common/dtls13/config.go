@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"time"
 )
 
 // Config is what Client and Server need. It is not changed, and may be used for
@@ -27,6 +28,12 @@ type Config struct {
 	// MTU bounds the datagrams of the handshake; 0 is the profile's own. It is
 	// changed at the price of being told apart.
 	MTU int
+
+	// RoundTrip is how long the other end takes to answer, 0 if it is not known
+	// yet. It is asked for when the first flight leaves, and must return at once:
+	// a browser that has measured it goes by it when to send a flight again. nil
+	// is a function that knows nothing.
+	RoundTrip func() time.Duration
 
 	// Rand is the source of what is random but no secret: hello randoms, session
 	// ids, the order of extensions. Keys and signatures come from the system's

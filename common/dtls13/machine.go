@@ -29,10 +29,11 @@ type machine struct {
 	seq   uint16 // message_seq of our next message
 	tr    transcript
 
-	flight *flight
-	wait   time.Duration  // of the timer set last
-	acks   []recordNumber // of the peer's flight under way
-	ackAt  time.Time      // when to acknowledge what has come; zero: never
+	flight    *flight
+	wait      time.Duration  // of the timer set last
+	roundTrip time.Duration  // as it was when the first flight left; 0 if not known
+	acks      []recordNumber // of the peer's flight under way
+	ackAt     time.Time      // when to acknowledge what has come; zero: never
 
 	next    func(message) error // takes the next handshake message
 	version uint16              // once agreed on
@@ -156,6 +157,9 @@ func (m *machine) begin(messages []*outMessage, acked func()) {
 	if !m.client || !m.p.keepACKs {
 		m.acks = nil
 	}
+	if m.flight == nil && m.cfg.RoundTrip != nil {
+		m.roundTrip = m.cfg.RoundTrip()
+	}
 	m.flight = &flight{messages: messages, acked: acked}
 	m.sendFlight()
 }
@@ -164,7 +168,7 @@ func (m *machine) begin(messages []*outMessage, acked func()) {
 func (m *machine) sendFlight() {
 	f := m.flight
 	m.pack(f)
-	m.wait = m.p.timer(f.tries)
+	m.wait = m.p.timer(f.tries, m.roundTrip)
 	f.last, f.deadline = m.now, m.now.Add(m.wait)
 	f.tries++
 }

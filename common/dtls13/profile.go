@@ -29,6 +29,9 @@ type Profile struct {
 	keepACKs bool            // a client's own flight does not end the list of what it acknowledges
 	resends  bool            // what comes again has it send its flight again, else it acknowledges it
 	timers   []time.Duration // until a flight is sent again, then doubled
+	// trips replaces the timers where the round trip is known: the first is twice
+	// that, not less than the first of timers and not more than longestFirst.
+	trips bool
 
 	commonName func(random []byte) string
 	serialSize int
@@ -67,6 +70,7 @@ func Chromium() Profile {
 		certTypes12: []uint8{1, 64}, // rsa_sign, ecdsa_sign
 		flights:     cut{limit: [2]int{1200, 1200}, join: true},
 		timers:      milliseconds(50, 100, 200, 400, 800, 1600, 3200),
+		trips:       true,
 		commonName:  func([]byte) string { return "WebRTC" },
 		serialSize:  8,
 	}
@@ -116,8 +120,19 @@ func (p Profile) has13() bool { return slices.Contains(p.versions, Version13) }
 // longestTimer bounds the doubling (RFC 9147 section 5.8.2 suggests 60 s).
 const longestTimer = time.Minute
 
-// timer is how long to wait before a flight is sent again that has been n times.
-func (p Profile) timer(n int) time.Duration {
+// longestFirst is libwebrtc's bound, kMaxHandshakeTimeoutMs.
+const longestFirst = 3 * time.Second
+
+// timer is how long to wait before a flight is sent again that has been n times,
+// over a line with that round trip, 0 if that is not known.
+func (p Profile) timer(n int, roundTrip time.Duration) time.Duration {
+	if p.trips && roundTrip > 0 {
+		d := min(max(2*roundTrip, p.timers[0]), longestFirst)
+		for range min(n, 16) {
+			d = min(2*d, longestTimer)
+		}
+		return d
+	}
 	if n < len(p.timers) {
 		return p.timers[n]
 	}

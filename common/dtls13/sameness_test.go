@@ -310,3 +310,31 @@ func TestCertificateIsBrowsers(t *testing.T) {
 		})
 	}
 }
+
+// Over a long line Chromium waits for twice its round trip, as seen in calls with it; Firefox does not heed it.
+func TestTimersOverALongLine(t *testing.T) {
+	for _, c := range []struct {
+		profile   Profile
+		roundTrip time.Duration
+		want      []time.Duration
+	}{
+		{Chromium(), 0, milliseconds(50, 100, 200)},
+		{Chromium(), 20 * time.Millisecond, milliseconds(50, 100, 200)},
+		{Chromium(), 100 * time.Millisecond, milliseconds(200, 400, 800)},
+		{Chromium(), 5 * time.Second, milliseconds(3000, 6000, 12000)},
+		{Firefox(), 100 * time.Millisecond, milliseconds(50, 110, 250)},
+	} {
+		cfg := testConfig(t, c.profile)
+		cfg.RoundTrip = func() time.Duration { return c.roundTrip }
+		m := newMachine(cfg, true, epochStart)
+		m.start(epochStart)
+		now := epochStart
+		for i, want := range c.want {
+			if got := m.deadline().Sub(now); got != want {
+				t.Errorf("%s, %v: timer %d is %v, want %v", c.profile.Name(), c.roundTrip, i, got, want)
+			}
+			now = m.deadline()
+			m.timeout(now)
+		}
+	}
+}

@@ -28,13 +28,13 @@ func TestDTLS(t *testing.T) {
 	for _, b := range browsers {
 		for _, p := range []dtls13.Profile{dtls13.Chromium(), dtls13.Firefox()} {
 			for _, setup := range []string{"active", "passive"} {
-				t.Run(b.name+"/"+p.Name()+" "+setup, func(t *testing.T) { call(t, b, p, setup) })
+				t.Run(b.name+"/"+p.Name()+" "+setup, func(t *testing.T) { transfer(t, b, p, setup) })
 			}
 		}
 	}
 }
 
-func call(t *testing.T, b browser, profile dtls13.Profile, setup string) {
+func transfer(t *testing.T, b browser, profile dtls13.Profile, setup string) {
 	b.find(t)
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()

@@ -42,12 +42,12 @@ const frontPage = `<!doctype html><link rel="icon" href="data:,"><script>(async 
 // trusting returns b, told to find frontHost here and to take its certificate.
 func (b browser) trusting(cert tls.Certificate, addr string) browser {
 	command := b.command
-	b.command = func(t *testing.T, program, dir, url string) []string {
+	b.command = func(t *testing.T, program, dir, url string, loopback bool) []string {
 		leaf, err := x509.ParseCertificate(cert.Certificate[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		argv := command(t, program, dir, url)
+		argv := command(t, program, dir, url, loopback)
 		if b.name == "Chromium" {
 			key := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 			return slices.Insert(argv, len(argv)-1, "--host-resolver-rules=MAP "+frontHost+" 127.0.0.1",

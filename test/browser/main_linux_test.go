@@ -16,6 +16,13 @@ import (
 var programs stage.Programs
 
 func TestMain(m *testing.M) {
+	if address := os.Getenv(ourSeat); address != "" {
+		if err := runOurSeat(address); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "flurry-browser-")
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)

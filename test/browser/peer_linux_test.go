@@ -27,6 +27,7 @@ type peer struct {
 	agent   *ice.Agent
 	cert    dtls13.Certificate
 	setup   string // of our offer: "active" is DTLS client
+	media   bool   // audio and video are offered, in place of a data channel
 	answers chan string
 }
 
@@ -62,6 +63,14 @@ func newPeer(ctx context.Context, t *testing.T, cert dtls13.Certificate, setup s
 	return &peer{agent: agent, cert: cert, setup: setup, answers: make(chan string, 1)}
 }
 
+// dataSection is what an offer says of a data channel.
+const dataSection = `m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+{transport}a=mid:0
+a=sctp-port:5000
+a=max-message-size:262144
+`
+
 // offer is the description that the page is given.
 func (p *peer) offer() (string, error) {
 	ufrag, pwd, err := p.agent.GetLocalUserCredentials()
@@ -72,14 +81,17 @@ func (p *peer) offer() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	lines := []string{"v=0", "o=- 1 2 IN IP4 127.0.0.1", "s=-", "t=0 0", "a=group:BUNDLE 0",
-		"m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0", "a=ice-ufrag:" + ufrag, "a=ice-pwd:" + pwd,
-		"a=fingerprint:sha-256 " + fingerprint(p.cert.Fingerprint()), "a=setup:" + p.setup, "a=mid:0", "a=sctp-port:5000",
-		"a=max-message-size:262144"}
+	transport := []string{"a=ice-ufrag:" + ufrag, "a=ice-pwd:" + pwd, "a=fingerprint:sha-256 " + fingerprint(p.cert.Fingerprint()),
+		"a=setup:" + p.setup}
 	for _, c := range candidates {
-		lines = append(lines, "a=candidate:"+c.Marshal())
+		transport = append(transport, "a=candidate:"+c.Marshal())
 	}
-	return strings.Join(lines, "\r\n") + "\r\n", nil
+	lines := "v=0\no=- 1 2 IN IP4 127.0.0.1\ns=-\nt=0 0\na=group:BUNDLE 0\n" + dataSection
+	if p.media {
+		lines = "v=0\no=- 1 2 IN IP4 127.0.0.1\ns=-\nt=0 0\na=group:BUNDLE 0 1\n" + mediaSections
+	}
+	lines = strings.ReplaceAll(lines, "{transport}", strings.Join(transport, "\n")+"\n")
+	return strings.ReplaceAll(lines, "\n", "\r\n"), nil
 }
 
 func fingerprint(sum [32]byte) string {

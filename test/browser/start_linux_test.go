@@ -8,9 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
+
+	"flurry/test/netlab"
 )
 
 // A browser is a kind of browser.
@@ -18,27 +21,34 @@ type browser struct {
 	name          string
 	program       string
 	debianPackage string
-	routed        bool // offers addresses only if there is a route to the outside, be it never used
-	// command makes its command line, given a new directory for all that it wants to write.
-	command func(t *testing.T, program, dir, url string) []string
+	profile       string // of ours, that looks like it
+	routed        bool   // offers addresses only if there is a route to the outside, be it never used
+	// command makes its command line, given a new directory for all that it wants to write. With loopback its calls may use that.
+	command func(t *testing.T, program, dir, url string, loopback bool) []string
 }
 
 var browsers = []browser{
-	{"Chromium", "chromium", "chromium", false, chromium},
-	{"Firefox", "firefox-esr", "firefox-esr", true, firefox},
+	{"Chromium", "chromium", "chromium", "chromium", false, chromium},
+	{"Firefox", "firefox-esr", "firefox-esr", "firefox", true, firefox},
 }
 
 // chromium is told to leave the network alone, to put addresses into its candidates in place of names of multicast DNS, and
 // to use loopback, which may be all there is.
-func chromium(_ *testing.T, program, dir, url string) []string {
-	return []string{program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-breakpad",
+func chromium(_ *testing.T, program, dir, url string, loopback bool) []string {
+	argv := []string{program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--disable-breakpad",
 		"--no-first-run", "--no-proxy-server", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--disable-features=WebRtcHideLocalIpsWithMdns", "--allow-loopback-in-peer-connection", "--user-data-dir=" + dir, url}
+		"--disable-features=WebRtcHideLocalIpsWithMdns", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+		"--autoplay-policy=no-user-gesture-required", "--user-data-dir=" + dir}
+	if loopback {
+		argv = append(argv, "--allow-loopback-in-peer-connection")
+	}
+	return append(argv, url)
 }
 
 // firefoxPrefs do the same for Firefox.
 const firefoxPrefs = `user_pref("media.peerconnection.ice.obfuscate_host_addresses", false);
-user_pref("media.peerconnection.ice.loopback", true);
+user_pref("media.navigator.streams.fake", true);
+user_pref("media.navigator.permission.disabled", true);
 user_pref("network.proxy.type", 0);
 user_pref("network.captive-portal-service.enabled", false);
 user_pref("network.connectivity-service.enabled", false);
@@ -56,8 +66,13 @@ user_pref("services.settings.server", "http://127.0.0.1:9");
 user_pref("toolkit.telemetry.server", "");
 `
 
-func firefox(t *testing.T, program, dir, url string) []string {
-	if err := os.WriteFile(filepath.Join(dir, "user.js"), []byte(firefoxPrefs), 0o600); err != nil {
+func firefox(t *testing.T, program, dir, url string, loopback bool) []string {
+	prefs := firefoxPrefs
+	if loopback {
+		prefs += `user_pref("media.peerconnection.ice.loopback", true);
+`
+	}
+	if err := os.WriteFile(filepath.Join(dir, "user.js"), []byte(prefs), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return []string{program, "-headless", "-no-remote", "-profile", dir, url}
@@ -92,9 +107,34 @@ func missing(t *testing.T, what string) {
 // open shows a page until the test ends.
 func (b browser) open(t *testing.T, url string) {
 	t.Helper()
+	b.openOn(t, nil, url)
+}
+
+// begin starts a program from a thread that lives as long as the program: at the end of that thread the kernel sends Pdeathsig, and
+// threads end that were in a host's namespace. The channel gets what Wait returns.
+func begin(cmd *exec.Cmd) (ended <-chan error, err error) {
+	started, waited := make(chan error), make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			waited <- cmd.Wait()
+		}
+	}()
+	return waited, <-started
+}
+
+// openOn is open on a host of a network, or on this machine if it is nil.
+func (b browser) openOn(t *testing.T, host *netlab.Host, url string) {
+	t.Helper()
 	path, dir := b.find(t), t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
-	argv := b.command(t, path, dir, url)
+	argv := b.command(t, path, dir, url, host == nil)
+	if host != nil {
+		argv = host.Command(argv...)
+	}
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
@@ -103,12 +143,11 @@ func (b browser) open(t *testing.T, url string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 10 * time.Second // For the last of the group to close its standard error.
-	if err := cmd.Start(); err != nil {
+	ended, err := begin(cmd)
+	if err != nil {
 		cancel()
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
 	t.Cleanup(func() {
 		select {
 		case err := <-ended:

@@ -61,6 +61,7 @@ var mayImport = map[[2]string]bool{
 	{"test/interop", "test/stage"}:          true,
 	{"test/system/simulated", "test/stage"}: true,
 	{"test/netem", "test/stage"}:            true,
+	{"test/browser", "test/netlab"}:         true,
 	{"test/interop", "test/netlab"}:         true,
 	{"test/netem", "test/netlab"}:           true,
 }

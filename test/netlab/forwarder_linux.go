@@ -30,6 +30,10 @@ func (p *packet) Arrive() {
 		p.to.down.Put(p)
 		return
 	}
+	if watch := p.to.watch; watch != nil && !watch(false, p.data[:p.n]) {
+		p.f.free.Put(p)
+		return
+	}
 	p.to.count(p.source(), p.n)
 	// A host that is gone, or whose kernel has no room, loses the packet.
 	p.to.tun.Write(p.data[:p.n]) //nolint:errcheck // As a wire does.
@@ -43,6 +47,7 @@ func (p *packet) source() [4]byte { return [4]byte(p.data[12:16]) }
 type access struct {
 	tun      io.ReadWriteCloser
 	up, down *line.Line
+	watch    func(up bool, packet []byte) bool // nil: see HostConfig.Watch
 
 	mu   sync.Mutex
 	from map[[4]byte]int64 // bytes brought to the host, by source address
@@ -72,8 +77,8 @@ func newForwarder() *forwarder {
 }
 
 // join takes over a host's TUN device.
-func (f *forwarder) join(tun io.ReadWriteCloser, up, down line.Shape, addrs ...[4]byte) *access {
-	a := &access{tun: tun, up: line.New(up), down: line.New(down), from: map[[4]byte]int64{}}
+func (f *forwarder) join(tun io.ReadWriteCloser, c HostConfig, addrs ...[4]byte) *access {
+	a := &access{tun: tun, up: line.New(*c.Up), down: line.New(*c.Down), watch: c.Watch, from: map[[4]byte]int64{}}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.all = append(f.all, a)
@@ -99,7 +104,7 @@ func (f *forwarder) read(a *access) {
 		f.mu.Lock()
 		p.to = f.hosts[[4]byte(p.data[16:20])]
 		f.mu.Unlock()
-		if p.to != nil {
+		if (a.watch == nil || a.watch(true, p.data[:p.n])) && p.to != nil {
 			a.up.Put(p)
 		}
 	}

@@ -71,6 +71,9 @@ type HostConfig struct {
 	// The lines to the internet. Without both the host is joined to the others of that kind by the kernel, and does not see
 	// those that have lines.
 	Up, Down *line.Shape
+	// Watch, if not nil, sees each IPv4 packet at the host's end of its lines, and says whether it goes on: up is one that the
+	// host sends. It is called from several goroutines and must not keep the packet. Only hosts with lines have it.
+	Watch func(up bool, packet []byte) bool
 }
 
 // A Host is one machine of a Net.
@@ -90,7 +93,7 @@ func (n *Net) AddHost(c HostConfig) (*Host, error) {
 		err = n.addNAT(h, c.NAT)
 	}
 	if err == nil && c.Up != nil && c.Down != nil {
-		err = n.addLines(h, *c.Up, *c.Down)
+		err = n.addLines(h, c)
 	} else if err == nil {
 		err = n.addLink(h)
 	}
@@ -148,7 +151,7 @@ func (n *Net) addLink(h *Host) error {
 // addLines joins a host to the forwarder. There is no way to other addresses than those for tests, so that a program that
 // asks for one of them is told at once. The kernel's own queue before the line is so long that the line's is the one that
 // counts.
-func (n *Net) addLines(h *Host, up, down line.Shape) error {
+func (n *Net) addLines(h *Host, c HostConfig) error {
 	var addrs [][4]byte
 	for _, a := range h.addrs {
 		addr, err := netip.ParseAddr(a)
@@ -161,7 +164,7 @@ func (n *Net) addLines(h *Host, up, down line.Shape) error {
 	if err := inNS(h.edge, func() (err error) { tun, err = openTUN("net0"); return err }); err != nil {
 		return err
 	}
-	h.access = n.forward.join(tun, up, down, addrs...)
+	h.access = n.forward.join(tun, c, addrs...)
 	return sh(`for a in %[2]s; do ip -n %[1]s addr add $a/32 dev net0; done
 		ip -n %[1]s link set net0 mtu 1500 txqueuelen 10000 up
 		ip -n %[1]s route add 198.18.0.0/15 dev net0 src %[3]s`, h.edge, strings.Join(h.addrs, " "), h.addrs[0])

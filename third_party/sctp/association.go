@@ -313,6 +313,8 @@ type Association struct {
 	// Congestion control parameters
 	maxReceiveBufferSize      uint32
 	initShape                 InitShape
+	browserAcks               bool
+	seenData                  bool
 	maxMessageSize            uint32
 	maxReassemblyQueueEntries uint32
 	cwnd                      uint32 // my congestion window size
@@ -441,6 +443,8 @@ type Config struct {
 	snapConfig *snapConfig
 
 	initShape InitShape
+
+	browserAcks bool
 
 	enableInterleaving    bool
 	enableInterleavingSet bool
@@ -829,6 +833,7 @@ func createAssociationFromConfigWithTsn(cfg *Config, tsn uint32) *Association {
 		netConn:                   cfg.NetConn,
 		maxReceiveBufferSize:      maxReceiveBufferSize,
 		initShape:                 cfg.initShape,
+		browserAcks:               cfg.browserAcks,
 		maxMessageSize:            maxMessageSize,
 		maxReassemblyQueueEntries: cfg.maxReassemblyQueueEntries,
 		minCwnd:                   cfg.MinCwnd,
@@ -1445,12 +1450,17 @@ func (a *Association) gatherOutboundDataAndReconfigPackets(
 	// Pop unsent data chunks from the pending queue to send as much as
 	// cwnd and rwnd allow.
 	chunks, sisToReset := a.popPendingDataChunksToSend(budgetUnits, consumed)
+	if a.browserAcks {
+		rawPackets = a.gatherOutboundSackPackets(rawPackets)
+	}
 
 	if len(chunks) > 0 {
 		// Start timer. (noop if already started)
 		a.log.Tracef("[%s] T3-rtx timer start (pt1)", a.name)
 		a.t3RTX.start(a.rtoMgr.getRTO())
-		for _, p := range a.bundleDataChunksIntoPackets(chunks) {
+		packets := a.bundleDataChunksIntoPackets(chunks)
+		a.bundleAck(packets)
+		for _, p := range packets {
 			raw, err := a.marshalPacket(p)
 			if err != nil {
 				a.log.Warnf("[%s] failed to serialize a DATA packet", a.name)
@@ -2775,7 +2785,7 @@ func (a *Association) handlePeerLastTSNAndAcknowledgement(sackImmediately bool) 
 	}
 
 	// RFC 4960 $6.7: SHOULD ack immediately when detecting a gap.
-	if sackImmediately || hasPacketLoss || a.ackMode == ackModeNoDelay {
+	if a.firstData() || sackImmediately || hasPacketLoss || a.ackMode == ackModeNoDelay {
 		a.immediateAckTriggered = true
 
 		return reply
@@ -4128,6 +4138,7 @@ func (a *Association) bundleDataChunksIntoPackets(chunks []*chunkPayloadData) []
 	packets := []*packet{}
 	chunksToSend := []chunk{}
 	bytesInPacket := int(commonHeaderSize)
+	full := false
 
 	for _, chunkPayload := range chunks {
 		// RFC 4960 sec 6.1.  Transmission of DATA Chunks
@@ -4136,13 +4147,14 @@ func (a *Association) bundleDataChunksIntoPackets(chunks []*chunkPayloadData) []
 		//   bundled with new DATA chunks, as long as the resulting packet size
 		//   does not exceed the path MTU.
 		chunkSizeInPacket := chunkPayload.chunkSizeInPacket()
-		if bytesInPacket+chunkSizeInPacket > int(a.MTU()) {
+		if len(chunksToSend) > 0 && (full || bytesInPacket+chunkSizeInPacket > int(a.MTU())) {
 			packets = append(packets, a.createPacket(chunksToSend))
 			chunksToSend = []chunk{}
 			bytesInPacket = int(commonHeaderSize)
 		}
 		chunksToSend = append(chunksToSend, chunkPayload)
 		bytesInPacket += chunkSizeInPacket
+		full = a.endsPacket(chunkPayload)
 	}
 
 	if len(chunksToSend) > 0 {

@@ -6,7 +6,8 @@ package sctp
 import "crypto/rand"
 
 // This file is not in the original. It lets INIT and INIT-ACK chunks look like
-// those of another implementation, whose sizes show although they are encrypted.
+// those of another implementation, whose sizes show although they are encrypted,
+// and has acknowledgements leave as browsers' do.
 
 // InitShape is what INIT and INIT-ACK chunks carry. The zero value is the
 // original's.
@@ -63,4 +64,60 @@ func (s InitShape) newCookie() (*paramStateCookie, error) {
 	}
 
 	return &paramStateCookie{cookie: cookie}, nil
+}
+
+// WithBrowserAcks has packets leave as dcSCTP's do, the library of browsers: the
+// first data is acknowledged at once (RFC 9260 section 5.1), an acknowledgement
+// that waits rides with data, one that does not goes before it, and a message of
+// the Data Channel Establishment Protocol shares no packet with what follows.
+func WithBrowserAcks() AssociationOption {
+	return sharedOption(func(c *Config) error {
+		c.browserAcks = true
+
+		return nil
+	})
+}
+
+// firstData reports whether data is the association's first and to be
+// acknowledged at once. The caller should hold the lock.
+func (a *Association) firstData() bool {
+	first := a.browserAcks && !a.seenData
+	a.seenData = true
+
+	return first
+}
+
+// bundleAck puts the acknowledgement that waits, if one does, into the first of
+// the packets that has room. The caller should hold the lock.
+func (a *Association) bundleAck(packets []*packet) {
+	if !a.browserAcks || a.ackState != ackStateDelay {
+		return
+	}
+	sack := a.createSelectiveAckChunk()
+	raw, err := sack.marshal()
+	if err != nil {
+		return
+	}
+	for _, p := range packets {
+		size := int(commonHeaderSize) + len(raw)
+		for _, c := range p.chunks {
+			if data, ok := c.(*chunkPayloadData); ok {
+				size += data.chunkSizeInPacket()
+			}
+		}
+		if size > int(a.MTU()) {
+			continue
+		}
+		p.chunks = append([]chunk{sack}, p.chunks...)
+		a.stats.incSACKsSent()
+		a.ackState = ackStateIdle
+		a.ackTimer.stop()
+
+		return
+	}
+}
+
+// endsPacket reports whether nothing may follow the chunk in its packet.
+func (a *Association) endsPacket(c *chunkPayloadData) bool {
+	return a.browserAcks && c.payloadType == PayloadTypeWebRTCDCEP
 }

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/stun/v4"
@@ -17,9 +18,25 @@ import (
 type shaper struct {
 	shape *checkShape
 
+	trip     atomic.Int64  // round trip of the pair that has worked last, in ns; 0 while none has
+	answered chan struct{} // closed when one has
+	first    sync.Once
+
 	mu  sync.Mutex
 	pwd string // of the other end
 }
+
+func newShaper(shape *checkShape) *shaper {
+	return &shaper{shape: shape, answered: make(chan struct{})}
+}
+
+// works notes that a check has been answered.
+func (s *shaper) works(trip time.Duration) {
+	s.trip.Store(int64(trip))
+	s.first.Do(func() { close(s.answered) })
+}
+
+func (s *shaper) roundTrip() time.Duration { return time.Duration(s.trip.Load()) }
 
 // remotePassword is told before the ICE agent's first check.
 func (s *shaper) remotePassword(pwd string) {

@@ -68,6 +68,18 @@ type pairPace struct {
 	waiting        transactionID // the agent's newest check that has not left
 	waits          bool
 	offered        time.Time // when the agent last wanted to check
+	roundTrip      time.Duration
+}
+
+// answers notes how long an answer took, and returns the pair's round trip as
+// libwebrtc estimates it (Connection::ReceivedPingResponse).
+func (p *pairPace) answers(took time.Duration) time.Duration {
+	if p.answered == 0 {
+		p.roundTrip = took
+	} else {
+		p.roundTrip = (3*p.roundTrip + took) / 4
+	}
+	return p.roundTrip
 }
 
 // offer notes a check of the agent's. It reports whether it leaves at once.

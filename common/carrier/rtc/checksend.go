@@ -31,10 +31,10 @@ func (r *requests) offer(c check, id transactionID, to netip.AddrPort) {
 
 // leaveLocked returns the message of a check that leaves now.
 func (r *requests) leaveLocked(p *checkedPair, to netip.AddrPort, now time.Time) []byte {
-	shape, first := r.shaper.shape, p.sent == 0
+	shape := r.shaper.shape
 	agents, stands := p.leave(now, shape.pace)
 	id := shape.newID()
-	raw, err := shape.build(p.check, id, r.shaper.password(), first, to.Addr().Is6())
+	raw, err := shape.build(p.check, id, r.shaper.password(), to.Addr().Is6())
 	if err != nil {
 		return nil // a username too long for STUN: no answer could be right
 	}
@@ -131,6 +131,7 @@ func (r *requests) settle(m *stun.Message, s sentRequest) {
 		return
 	}
 	if p := r.pairs[s.to]; p != nil && m.Type == stun.BindingSuccess {
+		r.shaper.works(p.answers(time.Since(s.at)))
 		r.hearLocked(p, s.to, true)
 	}
 }

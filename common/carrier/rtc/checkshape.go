@@ -13,8 +13,8 @@ type checkShape struct {
 	controlling, controlled []stun.AttrType // what a check carries, in order, before its signature
 	textIDs                 bool            // transaction ids are characters of base64
 
-	first, later uint32 // PRIORITY of a pair's first check and of the others, over IPv4
-	overIPv6     uint32 // is added over IPv6
+	priority uint32 // PRIORITY over IPv4
+	overIPv6 uint32 // is added over IPv6
 
 	servers []time.Duration // between a request to a STUN server and each repetition
 	pace    pace
@@ -33,7 +33,7 @@ func chromiumChecks() *checkShape {
 		controlling: []stun.AttrType{stun.AttrUsername, networkInfo, stun.AttrICEControlling, stun.AttrUseCandidate, stun.AttrPriority},
 		controlled:  []stun.AttrType{stun.AttrUsername, networkInfo, stun.AttrICEControlled, stun.AttrPriority},
 		textIDs:     true,
-		first:       ipv4, later: ipv4, overIPv6: ipv6 - ipv4,
+		priority:    ipv4, overIPv6: ipv6 - ipv4,
 		servers: []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second},
 		pace:    chromiumPace,
 	}
@@ -43,9 +43,9 @@ func firefoxChecks() *checkShape {
 	return &checkShape{
 		controlling: []stun.AttrType{stun.AttrUsername, stun.AttrUseCandidate, stun.AttrPriority, stun.AttrICEControlling},
 		controlled:  []stun.AttrType{stun.AttrUsername, stun.AttrPriority, stun.AttrICEControlled},
-		first:       0x7e7f00ff, later: 0x6e7f00ff,
-		servers: []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond, 1600 * time.Millisecond},
-		pace:    firefoxPace,
+		priority:    0x6e7f00ff,
+		servers:     []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond, 800 * time.Millisecond, 1600 * time.Millisecond},
+		pace:        firefoxPace,
 	}
 }
 
@@ -85,12 +85,9 @@ func readCheck(m *stun.Message) (c check, ok bool) {
 }
 
 // build makes the check's message in shape s, signed with the other end's
-// password. first says that it is its pair's first.
-func (s *checkShape) build(c check, id transactionID, pwd string, first, overIPv6 bool) ([]byte, error) {
-	priority := s.later
-	if first {
-		priority = s.first
-	}
+// password.
+func (s *checkShape) build(c check, id transactionID, pwd string, overIPv6 bool) ([]byte, error) {
+	priority := s.priority
 	if overIPv6 {
 		priority += s.overIPv6
 	}

@@ -51,21 +51,20 @@ func TestCheckShape(t *testing.T) {
 		profile     Profile
 		controlling bool
 		username    string
-		first       bool
 		ipv6        bool
 		want        string
 		length      int
 	}{
-		{Chromium, true, "abcd:ABCD", true, false,
+		{Chromium, true, "abcd:ABCD", false,
 			"USERNAME, c057 00010000, ICE-CONTROLLING, USE-CANDIDATE, PRIORITY 6e7f1eff, MESSAGE-INTEGRITY, FINGERPRINT", 100},
-		{Chromium, false, "abcd:ABCD", false, false,
+		{Chromium, false, "abcd:ABCD", false,
 			"USERNAME, c057 00010000, ICE-CONTROLLED, PRIORITY 6e7f1eff, MESSAGE-INTEGRITY, FINGERPRINT", 96},
-		{Chromium, false, "abcd:ABCD", false, true,
+		{Chromium, false, "abcd:ABCD", true,
 			"USERNAME, c057 00010000, ICE-CONTROLLED, PRIORITY 6e7f28ff, MESSAGE-INTEGRITY, FINGERPRINT", 96},
-		{Firefox, true, "01234567:89abcdef", false, false,
+		{Firefox, true, "01234567:89abcdef", false,
 			"USERNAME, USE-CANDIDATE, PRIORITY 6e7f00ff, ICE-CONTROLLING, MESSAGE-INTEGRITY, FINGERPRINT", 100},
-		{Firefox, false, "01234567:89abcdef", true, false,
-			"USERNAME, PRIORITY 7e7f00ff, ICE-CONTROLLED, MESSAGE-INTEGRITY, FINGERPRINT", 96},
+		{Firefox, false, "01234567:89abcdef", false,
+			"USERNAME, PRIORITY 6e7f00ff, ICE-CONTROLLED, MESSAGE-INTEGRITY, FINGERPRINT", 96},
 	} {
 		look, err := c.profile.look()
 		if err != nil {
@@ -80,7 +79,7 @@ func TestCheckShape(t *testing.T) {
 		if !ok {
 			t.Fatal("not taken for a check")
 		}
-		out, err := look.checks.build(read, look.checks.newID(), "secret", c.first, c.ipv6)
+		out, err := look.checks.build(read, look.checks.newID(), "secret", c.ipv6)
 		if err != nil {
 			t.Fatal(err)
 		}

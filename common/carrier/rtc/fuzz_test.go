@@ -34,7 +34,7 @@ func FuzzSTUNAnswer(f *testing.F) {
 	f.Add(agentsCheck(f, true, "abcd:efgh", "guess"), true)
 	f.Fuzz(func(t *testing.T, answer []byte, fromPeer bool) {
 		socket := &quietSocket{}
-		r := newRequests(&shaper{shape: look.checks, pwd: "secret"}, socket)
+		r := newRequests(shaperWith(look.checks, "secret"), socket)
 		defer r.stop()
 		agents := stun.MustBuild(stun.BindingRequest, stun.TransactionID)
 		if !r.take(agents.Raw, server) || !r.take(agentsCheck(t, false, "abcd:efgh", "secret"), peer) || len(socket.left) != 2 {
@@ -78,7 +78,7 @@ func FuzzSTUNRequest(f *testing.F) {
 				t.Fatal(err)
 			}
 			socket := &quietSocket{}
-			r := newRequests(&shaper{shape: look.checks, pwd: "secret"}, socket)
+			r := newRequests(shaperWith(look.checks, "secret"), socket)
 			r.take(raw, netip.MustParseAddrPort("192.0.2.1:1"))
 			r.stop()
 			for _, p := range socket.left {
@@ -116,4 +116,10 @@ func FuzzRemoteDescription(f *testing.F) {
 			t.Errorf("mid %q makes %q: %v", r.mid, ours, err)
 		}
 	})
+}
+
+func shaperWith(shape *checkShape, pwd string) *shaper {
+	s := newShaper(shape)
+	s.remotePassword(pwd)
+	return s
 }

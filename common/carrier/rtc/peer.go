@@ -58,7 +58,7 @@ func (e *Endpoint) newPeer() (*peer, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if look.checks != nil {
-		p.shaper = &shaper{shape: look.checks}
+		p.shaper = newShaper(look.checks)
 	}
 	var err error
 	if p.certificate, err = newCertificate(look.profile); err != nil {
@@ -97,7 +97,7 @@ func (p *peer) fail() { p.failOnce.Do(func() { close(p.failed) }) }
 
 // associationOptions are those that the INIT chunk depends on, too.
 func (e *Endpoint) associationOptions() []sctp.ClientOption {
-	return []sctp.ClientOption{
+	options := []sctp.ClientOption{
 		sctp.WithLoggerFactory(loggers{e.cfg.Logger}),
 		sctp.WithMTU(e.look.mtu),
 		sctp.WithMaxReceiveBufferSize(receiveWindow),
@@ -105,6 +105,10 @@ func (e *Endpoint) associationOptions() []sctp.ClientOption {
 		sctp.WithEnableInterleaving(e.look.interleaving),
 		sctp.WithMinCwnd(congestionFloor),
 	}
+	if e.look.profile != Pion {
+		options = append(options, sctp.WithBrowserAcks())
+	}
+	return options
 }
 
 // describe returns the text of our description, as it is by now.
@@ -194,7 +198,7 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 	aborted := make(chan struct{})
 	stop := context.AfterFunc(p.ctx, func() {
 		defer close(aborted)
-		association.Abort("")
+		association.Abort(abortReason)
 	})
 	p.channels(association, client, open)
 	close(p.closed)
@@ -206,16 +210,32 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 // secure waits for ICE, as far as need be, and shakes hands.
 func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	// The server answers on any pair that works, and the client sends its first
-	// words when it has one to use.
-	if client {
+	// words when it has one to use. A hello that comes before any pair works waits
+	// in the agent: an answer to it would be lost, and show by the number of the
+	// next.
+	switch {
+	case client:
 		if err := p.agent.AwaitConnect(p.ctx); err != nil {
 			return nil, err
+		}
+	case p.shaper != nil:
+		select {
+		case <-p.shaper.answered:
+		case <-p.ctx.Done():
+			return nil, p.ctx.Err()
 		}
 	}
 	s := securing{client: client, certificate: p.certificate, expected: r.fingerprints,
 		profile: p.e.look.profile, loggers: loggers{p.e.cfg.Logger}}
+	if p.shaper != nil {
+		s.roundTrip = p.shaper.roundTrip
+	}
 	return s.do(p.ctx, &dtlsConn{path: path})
 }
+
+// abortReason is what dcSCTP, the library of browsers, says in the ABORT chunk
+// that ends a connection. Its length shows.
+const abortReason = "Close called"
 
 // channels opens the channel, or takes the first that the other end opens, and
 // returns when the association has ended. Deployed proxies serve one channel for

@@ -26,6 +26,7 @@ type securing struct {
 	certificate tls.Certificate
 	expected    []fingerprint // of the other end's certificate: one must match
 	profile     Profile
+	roundTrip   func() time.Duration // nil: unknown
 	loggers     logging.LoggerFactory
 }
 
@@ -43,6 +44,7 @@ func (s securing) do(ctx context.Context, path *dtlsConn) (net.Conn, error) {
 		Profile:     s.profile.dtls(),
 		Certificate: dtls13.Certificate{DER: s.certificate.Certificate[0], Key: signer(s.certificate)},
 		VerifyPeer:  func(der []byte) error { return s.check([][]byte{der}) },
+		RoundTrip:   s.roundTrip,
 	})
 	if err != nil {
 		path.Close()

@@ -1,0 +1,136 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// classifierLimit bounds one run of a program that looks at a capture.
+const classifierLimit = time.Minute
+
+// itoa is short for what it calls.
+func itoa(n int) string { return strconv.Itoa(n) }
+
+// lookFor returns the path of a program that looks at captures. Without it the test is skipped, or fails in CI.
+func lookFor(t *testing.T, program, debianPackage string) string {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		what := "no " + program + " here; it is in the Debian package " + debianPackage
+		if os.Getenv("CI") != "" {
+			t.Fatal(what)
+		}
+		t.Skip(what)
+	}
+	return path
+}
+
+// capture writes the packets of calls into a file, call by call.
+func (s *sample) capture(t *testing.T, k kind) string {
+	t.Helper()
+	var packets []packet
+	for _, tr := range s.traces(short, k) {
+		packets = append(packets, tr.packets...)
+	}
+	slices.SortStableFunc(packets, func(a, b packet) int { return a.at.Compare(b.at) })
+	path := filepath.Join(t.TempDir(), string(k)+".pcap")
+	if err := os.WriteFile(path, pcap(packets), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func output(t *testing.T, argv ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), classifierLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "HOME="+cmd.Dir)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", argv[0], err, said.String())
+	}
+	return string(out)
+}
+
+// nDPI puts every call of ours in the class that it puts the browser's in, with the same risks.
+func (s *sample) nDPI(t *testing.T) {
+	program := lookFor(t, "ndpiReader", "libndpi-bin")
+	// A flow is a line such as "1 UDP 198.18.0.1:1 <-> 198.18.1.2:2 [proto: 78/STUN][..][Risk: ** Known Proto ..**][Risk Score: 50]..".
+	flow := regexp.MustCompile(`(?m)^\s*\d+\s+UDP .*$`)
+	field := regexp.MustCompile(`\[(proto|Category|cat|Risk|Risk Score|Breed|Confidence): ?([^\]]*)\]`)
+	classes := func(k kind) map[string]int {
+		all := map[string]int{}
+		for _, line := range flow.FindAllString(output(t, program, "-i", s.capture(t, k), "-v", "2"), -1) {
+			var class []string
+			for _, m := range field.FindAllStringSubmatch(line, -1) {
+				class = append(class, m[1]+" "+strings.TrimSpace(m[2]))
+			}
+			all[strings.Join(class, ", ")]++
+		}
+		return all
+	}
+	want := classes(bb)
+	t.Logf("%s: %v", s.browser.name, want)
+	if len(want) == 0 {
+		t.Error("no flows")
+	}
+	for _, k := range []kind{ob, bo, oo} {
+		got := classes(k)
+		for class := range got {
+			if want[class] == 0 {
+				t.Errorf("%s: %d calls are %s", k, got[class], class)
+			}
+		}
+		t.Logf("%s: %v", k, got)
+	}
+}
+
+// tshark takes as many frames of a call for DTLS as of the browser's. A hello that came twice, which a busy machine makes of
+// either, counts with the first.
+func (s *sample) tshark(t *testing.T) {
+	program := lookFor(t, "tshark", "tshark")
+	frames := func(k kind) map[int]int {
+		calls := s.traces(short, k)
+		repeats := 0
+		for _, tr := range calls {
+			repeats += max(0, len(tr.filter(true, isHello))-1) + max(0, len(tr.filter(false, isHello))-2)
+		}
+		out := output(t, program, "-n", "-r", s.capture(t, k), "-Y", "dtls", "-T", "fields", "-e", "udp.stream")
+		counts := map[string]int{}
+		for _, stream := range strings.Fields(out) {
+			counts[stream]++
+		}
+		all := map[int]int{}
+		sum := 0
+		for _, n := range counts {
+			all[n]++
+			sum += n
+		}
+		if len(counts) != len(calls) || len(calls) == 0 {
+			t.Errorf("%s: DTLS in %d of %d calls", k, len(counts), len(calls))
+		}
+		t.Logf("%s, %s: %v (frames of DTLS: calls), %d frames a call without %d that came again", s.browser.name, k, all,
+			(sum-repeats)/max(1, len(calls)), repeats)
+		return map[int]int{(sum - repeats): len(calls)}
+	}
+	want := fmt.Sprint(frames(bb))
+	for _, k := range []kind{ob, bo, oo} {
+		if got := fmt.Sprint(frames(k)); got != want {
+			t.Errorf("%s: %s, the browser %s (frames: calls)", k, got, want)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package browser
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"flurry/common/simnet/line"
+	"flurry/test/netlab"
+)
+
+// oneWay is how long a packet is on its way between two hosts of a lab.
+const oneWay = 10 * time.Millisecond
+
+// A lab has a host for each end of each kind of call. The line of whoever offers is watched, as a censor would.
+type lab struct {
+	*switchboard
+	net   *netlab.Net
+	tap   *tap
+	hosts map[string]*netlab.Host // by seat
+}
+
+// newLab makes hosts with our two ends; browsers come with addBrowser.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	if err := netlab.Missing(); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	n, err := netlab.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	board := newSwitchboard()
+	l := &lab{switchboard: board, net: n, tap: newTap(board), hosts: map[string]*netlab.Host{}}
+	for name, addr := range map[string]string{"oura": "198.18.0.1", "ourb": "198.18.0.2"} {
+		h, url := l.addHost(t, name, addr)
+		l.startOurs(t, h, url)
+	}
+	return l
+}
+
+// addHost makes a host and returns the address of its switchboard.
+func (l *lab) addHost(t *testing.T, name, addr string) (host *netlab.Host, url string) {
+	t.Helper()
+	h, err := l.net.AddHost(netlab.HostConfig{Name: name, Addrs: []string{addr}, Watch: l.tap.watch,
+		Up: &line.Shape{Delay: oneWay / 2}, Down: &line.Shape{Delay: oneWay / 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.hosts[name] = h
+	l.seat(name).addr = netip.MustParseAddr(addr)
+	// What chooses an address by the way to the internet is to find one, and IPv6 is not carried.
+	setup := exec.Command("sh", "-ec", "ip route add default dev net0 src "+addr+"; sysctl -qw net.ipv6.conf.net0.disable_ipv6=1")
+	setup.Args = h.Command(setup.Args...)
+	if setup.Path, err = exec.LookPath("ip"); err == nil {
+		var out []byte
+		if out, err = setup.CombinedOutput(); err != nil {
+			t.Log(string(out))
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	l.handle(mux)
+	mux.Handle("GET /testdata/", http.FileServerFS(testdata))
+	srv := httptest.NewUnstartedServer(mux)
+	srv.Listener.Close()
+	if err := h.Do(func() (err error) { srv.Listener, err = net.Listen("tcp", "127.0.0.1:0"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	return h, srv.URL + "/?who=" + name
+}
+
+// startOurs starts the test binary as one of our ends, until the test ends.
+func (l *lab) startOurs(t *testing.T, h *netlab.Host, url string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	argv := h.Command(os.Args[0])
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Env = append(os.Environ(), ourSeat+"="+url)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	ended, err := begin(cmd)
+	if err != nil {
+		cancel()
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		<-ended // It was killed.
+	})
+}
+
+// addBrowser opens the page on two hosts, and returns what the browser calls itself.
+func (l *lab) addBrowser(t *testing.T, b browser, net string) string {
+	t.Helper()
+	said := ""
+	for _, at := range []string{"a", "b"} {
+		name := b.profile + at
+		h, url := l.addHost(t, name, net+map[string]string{"a": "1", "b": "2"}[at])
+		b.openOn(t, h, "http://"+hostOf(url)+"/testdata/peer.html?who="+name)
+		select {
+		case said = <-l.seat(name).hello:
+		case <-time.After(limit):
+			t.Fatalf("%s does not open its page", b.name)
+		}
+	}
+	return said
+}
+
+func hostOf(raw string) string {
+	r, err := http.NewRequest(http.MethodGet, raw, nil)
+	if err != nil {
+		return ""
+	}
+	return r.URL.Host
+}

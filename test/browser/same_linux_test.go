@@ -1,0 +1,385 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"flurry/common/simnet/line"
+)
+
+var (
+	flagCalls   = flag.Int("calls", 24, "calls of a browser with itself, of ours with it each way, and of ours with ourselves, in TestSameness")
+	flagAtOnce  = flag.Int("at-once", 3, "calls at the same time in TestSameness")
+	flagBrowser = flag.String("browser", "", "only this one, chromium or firefox, in TestSameness")
+)
+
+// A kind of call is who offers and who answers: "b" is the browser, "o" are we.
+type kind string
+
+const (
+	bb kind = "bb"
+	ob kind = "ob"
+	bo kind = "bo"
+	oo kind = "oo"
+)
+
+var kinds = []kind{bb, ob, bo, oo}
+
+// talk is what is said in a short call, in bytes of messages. Each is answered by the same.
+var talk = []int{16, 300, 1200, 2000, 40, 500, 100, 700}
+
+const (
+	bulk, bulkSize = 12, 2048 // messages that follow at once
+	silence        = 300      // ms, before the offerer closes
+)
+
+// newCall prepares a call of a kind.
+func (l *lab) newCall(b browser, k kind, j job) *call {
+	seats := map[byte][2]string{'b': {b.profile + "a", b.profile + "b"}, 'o': {"oura", "ourb"}}
+	j.Profile, j.Label = b.profile, "snowflake-0123456789abcdef"
+	if j.Sizes == nil {
+		j.Sizes = []int{} // JSON knows another nothing.
+	}
+	if j.Limit == 0 {
+		j.Limit = 20_000
+	}
+	return &call{job: j, kind: k, offerer: l.seat(seats[k[0]][0]), answerer: l.seat(seats[k[1]][1])}
+}
+
+// run makes calls, some at a time, in the order of the list.
+func (l *lab) run(ctx context.Context, most int, calls []*call) error {
+	room := make(chan struct{}, most)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for _, c := range calls {
+		room <- struct{}{}
+		all.Go(func() {
+			err := l.do(ctx, c)
+			<-room
+			mu.Lock()
+			defer mu.Unlock()
+			failed = errors.Join(failed, err)
+		})
+	}
+	all.Wait()
+	return failed
+}
+
+// A sample is all calls of one browser.
+type sample struct {
+	browser browser
+	version string
+	calls   map[runs][]*call
+}
+
+// deaf has nothing of one end's DTLS arrive at the other's.
+func deaf(server bool) func(*call, datagram) bool {
+	return func(_ *call, d datagram) bool {
+		return isDTLS(d) && d.up != server && (d.up || server && !isHello(d))
+	}
+}
+
+// collect makes all calls of a browser.
+func (l *lab) collect(ctx context.Context, t *testing.T, b browser, number int) *sample {
+	t.Helper()
+	s := &sample{browser: b, version: l.addBrowser(t, b, fmt.Sprintf("198.18.%d.", number)), calls: map[runs][]*call{}}
+	add := func(r runs, c *call) *call {
+		s.calls[r] = append(s.calls[r], c)
+		return c
+	}
+	var slow, quick, broken []*call
+	for _, k := range kinds {
+		for range 2 {
+			slow = append(slow, add(long, l.newCall(b, k, job{Hold: 12_000})))
+		}
+		for r, drop := range map[runs]func(*call, datagram) bool{deafClient: deaf(false), deafServer: deaf(true)} {
+			for range 2 {
+				c := add(r, l.newCall(b, k, job{Limit: 2500}))
+				c.drop = drop
+				broken = append(broken, c)
+			}
+		}
+	}
+	for i, who := range []string{b.profile + "a", "oura"} {
+		c := add(silentServer, &call{job: job{Role: "gather", Profile: b.profile, Hold: 4000, Limit: 8000, Sizes: []int{},
+			Server: fmt.Sprintf("stun:198.19.%d.%d:3478", number, i+1)}, kind: kinds[i], offerer: l.seat(who)})
+		broken = append(broken, c)
+	}
+	for range *flagCalls {
+		for _, k := range kinds {
+			quick = append(quick, add(short, l.newCall(b, k, job{Sizes: talk, Bulk: bulk, BulkSize: bulkSize, Hold: silence})))
+		}
+	}
+	// One of each first, so that nobody starts cold.
+	for _, k := range kinds {
+		if err := l.do(ctx, l.newCall(b, k, job{Sizes: talk})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		if err := l.run(ctx, len(slow), slow); err != nil {
+			t.Error(err)
+		}
+	})
+	start := time.Now()
+	if err := l.run(ctx, *flagAtOnce, quick); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%s: %d calls in %v", b.name, len(quick), time.Since(start).Round(time.Millisecond))
+	l.run(ctx, len(broken), broken) //nolint:errcheck // They fail.
+	beside.Wait()
+	t.Logf("%s: all in %v", b.name, time.Since(start).Round(time.Millisecond))
+	return s
+}
+
+// lossyCalls are made at a time where lossShare of all datagrams are lost each way.
+const lossyCalls, lossShare = 3, 0.3
+
+// lose makes calls between us and a browser over a line that loses much: checks, DTLS, SCTP and messages come through.
+func (l *lab) lose(t *testing.T, b browser) {
+	for _, host := range []string{"oura", "ourb"} {
+		for _, at := range []*line.Line{l.hosts[host].Up(), l.hosts[host].Down()} {
+			before := at.Shape()
+			at.Change(func(s *line.Shape) { s.Loss = lossShare })
+			defer at.Change(func(s *line.Shape) { *s = before })
+		}
+	}
+	var calls []*call
+	for range lossyCalls {
+		for _, k := range []kind{ob, bo} {
+			calls = append(calls, l.newCall(b, k, job{Sizes: []int{16, 300}, Limit: 60_000}))
+		}
+	}
+	start := time.Now()
+	if err := l.run(t.Context(), len(calls), calls); err != nil {
+		t.Error(err)
+	}
+	t.Logf("%d calls with %.0f %% lost each way in %v", len(calls), 100*lossShare, time.Since(start).Round(time.Millisecond))
+}
+
+// TestSameness makes calls between two of one browser, between ours and it either way, and between ours, at the same time over
+// the same lines, and compares what shows of them, see doc/threats.md.
+func TestSameness(t *testing.T) {
+	l := newLab(t)
+	for i, b := range browsers {
+		if *flagBrowser != "" && *flagBrowser != b.profile {
+			continue
+		}
+		b.find(t)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		s := l.collect(ctx, t, b, i+1)
+		cancel()
+		t.Run(b.name+"/loss", func(t *testing.T) { l.lose(t, b) })
+		t.Run(b.name+"/points", s.compare)
+		t.Run(b.name+"/blind", s.blind)
+		t.Run(b.name+"/nDPI", s.nDPI)
+		t.Run(b.name+"/tshark", s.tshark)
+	}
+}
+
+// compare prints the table.
+func (s *sample) compare(t *testing.T) {
+	lines := []string{"", "| point | end | " + s.version + " | ours with it | ours with ours | |", "|---|---|---|---|---|---|"}
+	for _, p := range points() {
+		if p.set == "" {
+			p.set = short
+		}
+		for _, e := range p.ends {
+			line, err := s.judge(p, e)
+			lines = append(lines, line)
+			if err != "" {
+				t.Errorf("%s, %s: %s", p.name, e, err)
+			}
+		}
+	}
+	t.Log(strings.Join(lines, "\n"))
+}
+
+// judge compares one point of one end.
+func (s *sample) judge(p point, e end) (line, failure string) {
+	up := e == offerer
+	mixed := map[bool]kind{true: ob, false: bo}[up]
+	browsers, withIt, withOurs := s.traces(p.set, bb), s.traces(p.set, mixed), s.traces(p.set, oo)
+	var cells [3]string
+	var verdicts [2]string
+	switch {
+	case p.words != nil:
+		b := wordsOf(p, up, browsers)
+		cells[0] = b.String()
+		for i, ours := range [][]*trace{withIt, withOurs} {
+			if len(ours) == 0 {
+				cells[i+1] = "-"
+				continue
+			}
+			w := wordsOf(p, up, ours)
+			cells[i+1], verdicts[i] = w.String(), w.against(b)
+		}
+	case p.numbers != nil:
+		b := numbersOf(p, up, browsers)
+		cells[0] = b.String() + " " + p.unit
+		for i, ours := range [][]*trace{withIt, withOurs} {
+			if len(ours) == 0 {
+				cells[i+1] = "-"
+				continue
+			}
+			n := numbersOf(p, up, ours)
+			cells[i+1], verdicts[i] = n.String()+" "+p.unit, n.against(b, p.band)
+		}
+	default:
+		for i, of := range [][]*trace{browsers, withIt, withOurs} {
+			seen := map[string]int{}
+			n := 0
+			for _, t := range of {
+				if v := p.differs(t, up); v != "" {
+					seen[v]++
+					n++
+				}
+			}
+			cells[i] = fmt.Sprintf("%d of %d", len(seen), n)
+			if i > 0 && len(seen) < n {
+				verdicts[i-1] = "not its own"
+			}
+		}
+	}
+	for i := range cells[1:] {
+		if cells[i+1] == cells[0] {
+			cells[i+1] = "the same"
+		}
+	}
+	verdict := "equal"
+	for i, with := range []string{"with it", "with ours"} {
+		if v := verdicts[i]; v != "" {
+			reason, known := openPoint(s.browser, p, e, i == 1)
+			if known {
+				verdict = "open: " + reason
+				continue
+			}
+			verdict = "DIFFERS"
+			failure += with + ": " + v + "; "
+		}
+	}
+	return fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", p.name, e, cells[0], cells[1], cells[2], verdict), failure
+}
+
+// traces returns the calls of a kind.
+func (s *sample) traces(r runs, k kind) (all []*trace) {
+	for _, c := range s.calls[r] {
+		if c.kind == k {
+			if t := traceOf(c); len(t.all) > 0 {
+				all = append(all, t)
+			}
+		}
+	}
+	return all
+}
+
+// words counts in how many calls each was seen.
+type words struct {
+	calls int
+	count map[string]int
+}
+
+func wordsOf(p point, up bool, all []*trace) words {
+	w := words{count: map[string]int{}}
+	for _, t := range all {
+		some := p.words(t, up)
+		if some != nil {
+			w.calls++
+		}
+		for _, s := range some {
+			w.count[s]++
+		}
+	}
+	return w
+}
+
+func (w words) String() string {
+	if len(w.count) == 0 {
+		return "none"
+	}
+	var all []string
+	for s := range w.count {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b string) int {
+		if d := w.count[b] - w.count[a]; d != 0 {
+			return d
+		}
+		return strings.Compare(a, b)
+	})
+	for i, s := range all {
+		if w.count[s] < w.calls {
+			all[i] += fmt.Sprintf(" (%d of %d)", w.count[s], w.calls)
+		}
+	}
+	if len(all) > 6 {
+		all = append(all[:6], "..")
+	}
+	return strings.Join(all, "; ")
+}
+
+// against says what is not the browser's.
+func (w words) against(b words) string {
+	for s := range w.count {
+		if b.count[s] == 0 {
+			return fmt.Sprintf("%q is not the browser's", s)
+		}
+	}
+	for s, n := range b.count {
+		if n*10 >= b.calls*9 && w.count[s] == 0 {
+			return fmt.Sprintf("no %q, which the browser has", s)
+		}
+	}
+	return ""
+}
+
+type numbers []float64
+
+func numbersOf(p point, up bool, all []*trace) (n numbers) {
+	for _, t := range all {
+		n = append(n, p.numbers(t, up)...)
+	}
+	slices.Sort(n)
+	return n
+}
+
+func (n numbers) median() float64 {
+	if len(n) == 0 {
+		return 0
+	}
+	return n[len(n)/2]
+}
+
+func (n numbers) String() string {
+	if len(n) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%.4g (%.4g to %.4g)", n.median(), n[0], n[len(n)-1])
+}
+
+func (n numbers) against(b numbers, band float64) string {
+	if (len(n) == 0) != (len(b) == 0) {
+		return fmt.Sprintf("%v, not %v", n, b)
+	}
+	if d := n.median() - b.median(); d > band || d < -band {
+		return fmt.Sprintf("%v is off %v by more than %v", n, b, band)
+	}
+	return ""
+}
+
+// openPoint says why a point may differ.
+func openPoint(b browser, p point, e end, withOurs bool) (string, bool) {
+	return "", false
+}
+
+// blindOpen says whether a tree may tell calls of a kind apart.
+func blindOpen(b browser, k kind) bool { return k == oo }

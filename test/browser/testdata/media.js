@@ -1,0 +1,19 @@
+// A page that answers the offer of the page's server with its camera and its microphone.
+"use strict";
+
+const tell = text => fetch("report", { method: "POST", body: JSON.stringify({ what: "error", text: String(text) }) });
+
+async function call() {
+  const peer = new RTCPeerConnection();
+  await peer.setRemoteDescription(await (await fetch("offer")).json());
+  const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480 } });
+  for (const track of media.getTracks()) peer.addTrack(track, media);
+  const gathered = new Promise(done => {
+    peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && done();
+  });
+  await peer.setLocalDescription();
+  await gathered;
+  await fetch("answer", { method: "POST", body: JSON.stringify(peer.localDescription) });
+}
+
+call().catch(tell);
