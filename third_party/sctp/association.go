@@ -1227,7 +1227,7 @@ func (a *Association) readLoop() {
 		// copying.
 		inbound := append(takeRaw(), buffer[:n]...)
 		atomic.AddUint64(&a.bytesReceived, uint64(n)) //nolint:gosec // G115
-		reusable := onlySack(inbound) // data's memory is the reader's once it is in
+		reusable := onlySack(inbound)                 // data's memory is the reader's once it is in
 		if err = a.handleInbound(inbound); err != nil {
 			closeErr = err
 
