@@ -59,7 +59,7 @@ type Stream struct {
 	net.Conn // the smux stream
 
 	session *session
-	closing sync.Once
+	closing atomic.Bool // a Close has begun
 }
 
 // RemoteAddr is the ClientAddr that was known when the stream's session began.
@@ -74,12 +74,14 @@ func (s *Stream) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{s.Conn})
 }
 
-// Close ends the stream in both directions. It may be called twice.
+// Close ends the stream in both directions. It may be called twice, and side by
+// side: the stream counts as open until the first call has told the client.
 func (s *Stream) Close() error {
+	first := s.closing.CompareAndSwap(false, true)
 	err := s.Conn.Close()
-	s.closing.Do(func() {
+	if first {
 		s.session.open.Add(-1)
 		s.session.out.open.add(-1)
-	})
+	}
 	return err
 }
