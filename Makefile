@@ -53,7 +53,7 @@ test-system: ## the whole-system tests in full size, and those over shaped lines
 
 .PHONY: test-browser
 test-browser: ## volunteers in Chromium and Firefox, which must be installed; not part of make test yet
-	scripts/gotest -count=1 -p 1 -timeout 7m ./test/browser
+	scripts/gotest -count=1 -p 1 -timeout 15m ./test/browser
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

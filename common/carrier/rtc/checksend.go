@@ -131,7 +131,8 @@ func (r *requests) settle(m *stun.Message, s sentRequest) {
 		return
 	}
 	if p := r.pairs[s.to]; p != nil && m.Type == stun.BindingSuccess {
-		r.shaper.works(p.answers(time.Since(s.at)))
+		r.shaper.trip.Store(int64(p.answers(time.Since(s.at))))
+		r.worked.Store(true)
 		r.hearLocked(p, s.to, true)
 	}
 }
