@@ -34,12 +34,9 @@
 // and beside the code, run with that directory in place of ./fuzz:
 //
 //	client                   FuzzSOCKS FuzzSOCKSArgs FuzzClientFlags
-<<<<<<< HEAD
 //	common/carrier/rtc       FuzzSTUNAnswer FuzzSTUNRequest FuzzRemoteDescription
-=======
 //	common/dtls13            FuzzDatagram FuzzRecord FuzzClientHello FuzzServerHello
 //	                         FuzzMessage FuzzReassembly FuzzServer FuzzClient
->>>>>>> dtls13
 //	common/multipath         FuzzSegments FuzzConn
 //	proxy/snowproxy          FuzzRelayURL
 //	server                   FuzzTransportOptions

@@ -172,7 +172,7 @@ func (s *switchboard) handle(mux *http.ServeMux) {
 	mux.HandleFunc("POST /done", s.withCall(func(_ http.ResponseWriter, r *http.Request, c *call, text string) {
 		var err error
 		if text != "" {
-			err = fmt.Errorf("%s of call %d: %s", r.FormValue("role"), c.ID, text)
+			err = fmt.Errorf("%s of call %d, %s of %s, %s: %s", r.FormValue("role"), c.ID, c.kind, c.offerer.name, c.Profile, text)
 		}
 		if !c.lossy || r.FormValue("role") == "offer" {
 			c.ended <- err
