@@ -175,7 +175,7 @@ func sctpPoints() []point {
 					last = append(last, fmt.Sprint(d.size))
 				}
 			}
-			return []string{strings.Join(last, " ")}
+			return []string{strings.Join(last[max(0, len(last)-2):], " ")} // What was said before may be sent again.
 		}},
 		{name: "description, what varies left out", ends: both, words: func(t *trace, up bool) []string {
 			return skeleton(t.description(up))

@@ -115,13 +115,13 @@ func (l *lab) plan(b browser, version string, number int) *plan {
 	}
 	for _, k := range []kind{ob, bo} {
 		for range lossyCalls {
-			c := add(lossy, l.newCall(b, k, job{Sizes: []int{16}, Limit: 90_000}))
+			c := add(lossy, l.newCall(b, k, job{Sizes: []int{16}, Limit: 15_000}))
 			if c.lossy = true; k == ob {
 				c.offerer = l.seat("lossya")
 			} else {
 				c.answerer = l.seat("lossyb")
 			}
-			p.slow = append(p.slow, c)
+			p.broken = append(p.broken, c)
 		}
 	}
 	for i, who := range []string{b.profile + "a", "oura"} {
@@ -135,6 +135,20 @@ func (l *lab) plan(b browser, version string, number int) *plan {
 		}
 	}
 	return p
+}
+
+// comeAbout checks that DTLS was agreed on over the lines that lose much: both ends have sent data. SCTP, which doubles its timer of a
+// second, may take longer than a test: an exchange fails in 1 of 2 cases, six in a row in 1 of 60.
+func (s *sample) comeAbout(t *testing.T) {
+	for _, c := range s.calls[lossy] {
+		tr := traceOf(c)
+		up, down := tr.filter(true, isSCTP), tr.filter(false, isSCTP)
+		if len(up) == 0 || len(down) == 0 {
+			t.Errorf("call %d, %s: %d and %d datagrams of data", c.ID, c.kind, len(up), len(down))
+			continue
+		}
+		t.Logf("%s: DTLS was agreed on after %v", c.kind, max(up[0].at, down[0].at).Round(time.Millisecond))
+	}
 }
 
 // TestSameness makes calls between two of one browser, between ours and it either way, and between ours, at the same time over
@@ -168,9 +182,9 @@ func TestSameness(t *testing.T) {
 		}
 		slow.Go(func() {
 			if err := l.run(ctx, len(p.slow), p.slow); err != nil {
-				t.Errorf("long and lossy calls: %v", err)
+				t.Errorf("long calls: %v", err)
 			}
-			tell("long and lossy calls of "+p.browser.name, len(p.slow))
+			tell("long calls of "+p.browser.name, len(p.slow))
 		})
 		if err := l.run(ctx, *flagAtOnce, p.quick); err != nil {
 			t.Errorf("short calls: %v", err)
@@ -183,6 +197,7 @@ func TestSameness(t *testing.T) {
 	tell("calls cut off", len(plans[0].broken))
 	slow.Wait()
 	for _, p := range plans {
+		t.Run(p.browser.name+"/loss", p.comeAbout)
 		t.Run(p.browser.name+"/points", p.compare)
 		t.Run(p.browser.name+"/blind", p.blind)
 		t.Run(p.browser.name+"/nDPI", p.nDPI)
@@ -403,7 +418,6 @@ var openPoints = []struct {
 }{
 	{"SCTP handshake: bytes of datagrams", "", "", true, "INIT stands in the descriptions"},
 	{"description, what varies left out", "", "", false, "some lines more, no TCP candidate; the broker and the other end see it"},
-	{"end of a call: bytes of datagrams", "firefox", "", false, "the channel is not reset before the ABORT"},
 	{"channel's OPEN or ACK: bytes", "", answerer, false, "the ACK leaves before the first message has come"},
 }
 
