@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"regexp"
@@ -56,8 +57,8 @@ type seat struct {
 	addr  netip.Addr
 }
 
-// brokerTime is how long a description is on its way, through a broker: longer than a packet.
-const brokerTime = 60 * time.Millisecond
+// brokerTime returns how long a description is on its way, through a broker: longer than a packet, and never the same.
+func brokerTime() time.Duration { return 60*time.Millisecond + rand.N(120*time.Millisecond) }
 
 // A switchboard tells seats what to do and carries their descriptions.
 type switchboard struct {
@@ -150,7 +151,7 @@ func (s *switchboard) handle(mux *http.ServeMux) {
 			s.ufrags[m[1]] = c
 			s.mu.Unlock()
 		}
-		time.Sleep(brokerTime)
+		time.Sleep(brokerTime())
 		j := c.job
 		j.Role, j.Offer = "answer", text
 		if c.answerer.tell(r.Context(), j) != nil {
@@ -158,7 +159,7 @@ func (s *switchboard) handle(mux *http.ServeMux) {
 		}
 		select {
 		case answer := <-c.answers:
-			time.Sleep(brokerTime)
+			time.Sleep(brokerTime())
 			io.WriteString(w, answer) //nolint:errcheck // The other end will tell.
 		case <-r.Context().Done():
 		}

@@ -30,6 +30,7 @@ type point struct {
 	band    float64
 	unit    string
 	differs func(t *trace, up bool) string
+	sparse  bool // not every call has it
 }
 
 // A runs is a set of calls made for a purpose.
@@ -116,7 +117,7 @@ func dtlsPoints() []point {
 		{name: "client's last flight: bytes", ends: []end{answerer}, numbers: func(t *trace, up bool) []float64 {
 			return sizes(t.filter(up, isEpoch(2)), 1)
 		}, band: 3},
-		{name: "server's ACK: bytes", ends: []end{offerer}, words: func(t *trace, up bool) []string {
+		{name: "server's ACK: bytes", ends: []end{offerer}, sparse: true, words: func(t *trace, up bool) []string {
 			// What came twice is acknowledged twice.
 			if len(t.filter(!up, isHello)) != 2 || len(t.filter(!up, isEpoch(2))) != 1 || len(t.filter(up, isEpoch(3))) == 0 {
 				return nil

@@ -190,6 +190,7 @@ type requests struct {
 	mu     sync.Mutex
 	closed bool
 	pairs  map[netip.AddrPort]*checkedPair
+	early  map[netip.AddrPort]bool          // who has checked before we have
 	asked  map[transactionID]*serverRequest // by the agent's id
 	sent   map[transactionID]sentRequest    // by ours
 }
@@ -227,7 +228,7 @@ const (
 )
 
 func newRequests(s *shaper, below addrPortSocket) *requests {
-	return &requests{shaper: s, below: below, pairs: map[netip.AddrPort]*checkedPair{},
+	return &requests{shaper: s, below: below, pairs: map[netip.AddrPort]*checkedPair{}, early: map[netip.AddrPort]bool{},
 		asked: map[transactionID]*serverRequest{}, sent: map[transactionID]sentRequest{}}
 }
 

@@ -65,6 +65,7 @@ func (c *shapedConn) answerChecks(local credentials) {
 		}
 		if answer, ok := answerCheck(buf[:n], from, local); ok {
 			_, _ = c.below.WriteToAddrPort(answer, from)
+			c.requests.askedEarly(from)
 			continue
 		}
 		c.early.keep(buf[:n], from)
@@ -115,6 +116,15 @@ func (e *early) next(p []byte) (n int, from netip.AddrPort, ok bool) {
 	e.kept = e.kept[1:]
 	e.some.Store(len(e.kept) > 0)
 	return copy(p, k.data), k.from, true
+}
+
+// askedEarly notes that the other end has checked the pair before we have.
+func (r *requests) askedEarly(from netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.early) < mostKept {
+		r.early[netip.AddrPortFrom(from.Addr().Unmap(), from.Port())] = true
+	}
 }
 
 // asks reports whether a STUN server is being asked.

@@ -25,6 +25,10 @@ func (r *requests) offer(c check, id transactionID, to netip.AddrPort) {
 		return
 	}
 	raw := r.leaveLocked(p, to, now)
+	if r.early[to] {
+		delete(r.early, to)
+		r.hearLocked(p, to, false)
+	}
 	r.mu.Unlock()
 	r.send(raw, to)
 }
