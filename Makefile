@@ -50,11 +50,11 @@ test-race: ## every package under the race detector; the programs that the whole
 .PHONY: test-system
 test-system: ## the whole-system tests in full size, those over shaped lines, and with browsers, with the programs as users get them
 	scripts/gotest -count=1 -p 2 -timeout 10m ./test/system ./test/netem
-	scripts/gotest -count=1 -p 2 -timeout 5m ./test/browser ./test/system/simulated
+	scripts/gotest -count=1 -p 2 -timeout 10m ./test/browser ./test/system/simulated
 
 .PHONY: test-browser
-test-browser: ## volunteers in Chromium and Firefox only
-	scripts/gotest -count=1 -p 1 -timeout 5m ./test/browser
+test-browser: ## calls and volunteers in Chromium and Firefox only
+	scripts/gotest -count=1 -p 1 -timeout 15m ./test/browser
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

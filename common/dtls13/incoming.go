@@ -70,6 +70,11 @@ func (m *machine) takeOld(r record) {
 		if m.p.resends {
 			m.sendAgain()
 		}
+	case r.epoch == 0 && !m.p.resends && !m.client && !m.done:
+		// A hello that has been answered. Anybody could have sent it, but it costs
+		// one ACK in a quarter of the timer at most.
+		m.received(r.recordNumber)
+		m.scheduleACK()
 	case r.epoch == 0 && (m.done || !m.p.resends): // Anybody could have sent it.
 	case !m.p.resends:
 		m.received(r.recordNumber)

@@ -97,7 +97,7 @@ func Firefox() Profile {
 		flights:     cut{limit: [2]int{1395, 1175}, patience: 3, loose: true},
 		keepACKs:    true,
 		resends:     true,
-		timers:      milliseconds(50, 110, 250, 400, 800, 1600),
+		timers:      milliseconds(50, 100, 200, 400, 800, 1600),
 		commonName:  hexName,
 		serialSize:  4,
 	}

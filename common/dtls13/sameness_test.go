@@ -322,7 +322,7 @@ func TestTimersOverALongLine(t *testing.T) {
 		{Chromium(), 20 * time.Millisecond, milliseconds(50, 100, 200)},
 		{Chromium(), 100 * time.Millisecond, milliseconds(200, 400, 800)},
 		{Chromium(), 5 * time.Second, milliseconds(3000, 6000, 12000)},
-		{Firefox(), 100 * time.Millisecond, milliseconds(50, 110, 250)},
+		{Firefox(), 100 * time.Millisecond, milliseconds(50, 100, 200)},
 	} {
 		cfg := testConfig(t, c.profile)
 		cfg.RoundTrip = func() time.Duration { return c.roundTrip }

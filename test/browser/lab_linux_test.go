@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -47,18 +48,18 @@ func newLab(t *testing.T) *lab {
 	})
 	board := newSwitchboard()
 	l := &lab{switchboard: board, net: n, tap: newTap(board), hosts: map[string]*netlab.Host{}}
-	for name, addr := range map[string]string{"oura": "198.18.0.1", "ourb": "198.18.0.2"} {
-		h, url := l.addHost(t, name, addr)
+	for name, loss := range map[string]float64{"oura": 0, "ourb": 0, "lossya": lossShare, "lossyb": lossShare} {
+		h, url := l.addHost(t, name, fmt.Sprintf("198.18.0.%d", len(l.hosts)+1), loss)
 		l.startOurs(t, h, url)
 	}
 	return l
 }
 
 // addHost makes a host and returns the address of its switchboard.
-func (l *lab) addHost(t *testing.T, name, addr string) (host *netlab.Host, url string) {
+func (l *lab) addHost(t *testing.T, name, addr string, loss float64) (host *netlab.Host, url string) {
 	t.Helper()
 	h, err := l.net.AddHost(netlab.HostConfig{Name: name, Addrs: []string{addr}, Watch: l.tap.watch,
-		Up: &line.Shape{Delay: oneWay / 2}, Down: &line.Shape{Delay: oneWay / 2}})
+		Up: &line.Shape{Delay: oneWay / 2, Loss: loss, Seed: 1}, Down: &line.Shape{Delay: oneWay / 2, Loss: loss, Seed: 2}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,21 +113,27 @@ func (l *lab) startOurs(t *testing.T, h *netlab.Host, url string) {
 	})
 }
 
-// addBrowser opens the page on two hosts, and returns what the browser calls itself.
-func (l *lab) addBrowser(t *testing.T, b browser, net string) string {
+// addBrowsers opens the page on two hosts for each browser, and returns what each browser calls itself.
+func (l *lab) addBrowsers(t *testing.T, some []browser) (versions []string) {
 	t.Helper()
-	said := ""
-	for _, at := range []string{"a", "b"} {
-		name := b.profile + at
-		h, url := l.addHost(t, name, net+map[string]string{"a": "1", "b": "2"}[at])
-		b.openOn(t, h, "http://"+hostOf(url)+"/testdata/peer.html?who="+name)
-		select {
-		case said = <-l.seat(name).hello:
-		case <-time.After(limit):
-			t.Fatalf("%s does not open its page", b.name)
+	for i, b := range some {
+		for j, at := range []string{"a", "b"} {
+			h, url := l.addHost(t, b.profile+at, fmt.Sprintf("198.18.%d.%d", i+1, j+1), 0)
+			b.openOn(t, h, "http://"+hostOf(url)+"/testdata/peer.html?who="+b.profile+at)
 		}
 	}
-	return said
+	for _, b := range some {
+		said := ""
+		for _, at := range []string{"a", "b"} {
+			select {
+			case said = <-l.seat(b.profile + at).hello:
+			case <-time.After(limit):
+				t.Fatalf("%s does not open its page", b.name)
+			}
+		}
+		versions = append(versions, said)
+	}
+	return versions
 }
 
 func hostOf(raw string) string {

@@ -37,7 +37,10 @@ a=mid:1
 func TestMedia(t *testing.T) {
 	for _, b := range browsers {
 		for _, setup := range []string{"active", "passive"} {
-			t.Run(b.name+"/"+setup, func(t *testing.T) { takeMedia(t, b, setup) })
+			t.Run(b.name+"/"+setup, func(t *testing.T) {
+				t.Parallel()
+				takeMedia(t, b, setup)
+			})
 		}
 	}
 }

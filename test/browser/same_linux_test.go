@@ -10,13 +10,12 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"flurry/common/simnet/line"
 )
 
 var (
-	flagCalls   = flag.Int("calls", 24, "calls of a browser with itself, of ours with it each way, and of ours with ourselves, in TestSameness")
+	flagCalls   = flag.Int("calls", 16, "calls of a browser with itself, of ours with it each way, and of ours with ourselves, in TestSameness")
 	flagAtOnce  = flag.Int("at-once", 3, "calls at the same time in TestSameness")
+	flagBands   = flag.Bool("bands", false, "fail for times that are off in TestSameness, too: on a machine with nothing else to do")
 	flagBrowser = flag.String("browser", "", "only this one, chromium or firefox, in TestSameness")
 )
 
@@ -87,102 +86,123 @@ func deaf(server bool) func(*call, datagram) bool {
 	}
 }
 
-// collect makes all calls of a browser.
-func (l *lab) collect(ctx context.Context, t *testing.T, b browser, number int) *sample {
-	t.Helper()
-	s := &sample{browser: b, version: l.addBrowser(t, b, fmt.Sprintf("198.18.%d.", number)), calls: map[runs][]*call{}}
+// lossShare of all datagrams is lost each way on some hosts of ours, and lossyCalls are made from each and to each.
+const lossShare, lossyCalls = 0.3, 2
+
+// A plan is the calls of one browser that are to be made.
+type plan struct {
+	sample
+	slow, quick, broken []*call
+}
+
+func (l *lab) plan(b browser, version string, number int) *plan {
+	p := &plan{sample: sample{browser: b, version: version, calls: map[runs][]*call{}}}
 	add := func(r runs, c *call) *call {
-		s.calls[r] = append(s.calls[r], c)
+		p.calls[r] = append(p.calls[r], c)
 		return c
 	}
-	var slow, quick, broken []*call
 	for _, k := range kinds {
-		for range 2 {
-			slow = append(slow, add(long, l.newCall(b, k, job{Hold: 12_000})))
+		for range 3 {
+			p.slow = append(p.slow, add(long, l.newCall(b, k, job{Hold: 12_000, Limit: 40_000})))
 		}
 		for r, drop := range map[runs]func(*call, datagram) bool{deafClient: deaf(false), deafServer: deaf(true)} {
-			for range 2 {
+			for range 3 {
 				c := add(r, l.newCall(b, k, job{Limit: 2500}))
 				c.drop = drop
-				broken = append(broken, c)
+				p.broken = append(p.broken, c)
 			}
+		}
+	}
+	for _, k := range []kind{ob, bo} {
+		for range lossyCalls {
+			c := add(lossy, l.newCall(b, k, job{Sizes: []int{16}, Limit: 40_000}))
+			if c.lossy = true; k == ob {
+				c.offerer = l.seat("lossya")
+			} else {
+				c.answerer = l.seat("lossyb")
+			}
+			p.slow = append(p.slow, c)
 		}
 	}
 	for i, who := range []string{b.profile + "a", "oura"} {
 		c := add(silentServer, &call{job: job{Role: "gather", Profile: b.profile, Hold: 4000, Limit: 8000, Sizes: []int{},
 			Server: fmt.Sprintf("stun:198.19.%d.%d:3478", number, i+1)}, kind: kinds[i], offerer: l.seat(who)})
-		broken = append(broken, c)
+		p.broken = append(p.broken, c)
 	}
 	for range *flagCalls {
 		for _, k := range kinds {
-			quick = append(quick, add(short, l.newCall(b, k, job{Sizes: talk, Bulk: bulk, BulkSize: bulkSize, Hold: silence})))
+			p.quick = append(p.quick, add(short, l.newCall(b, k, job{Sizes: talk, Bulk: bulk, BulkSize: bulkSize, Hold: silence})))
 		}
 	}
-	// One of each first, so that nobody starts cold.
-	for _, k := range kinds {
-		if err := l.do(ctx, l.newCall(b, k, job{Sizes: talk})); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var beside sync.WaitGroup
-	beside.Go(func() {
-		if err := l.run(ctx, len(slow), slow); err != nil {
-			t.Error(err)
-		}
-	})
-	start := time.Now()
-	if err := l.run(ctx, *flagAtOnce, quick); err != nil {
-		t.Error(err)
-	}
-	t.Logf("%s: %d calls in %v", b.name, len(quick), time.Since(start).Round(time.Millisecond))
-	l.run(ctx, len(broken), broken) //nolint:errcheck // They fail.
-	beside.Wait()
-	t.Logf("%s: all in %v", b.name, time.Since(start).Round(time.Millisecond))
-	return s
+	return p
 }
 
-// lossyCalls are made at a time where lossShare of all datagrams are lost each way.
-const lossyCalls, lossShare = 3, 0.3
-
-// lose makes calls between us and a browser over a line that loses much: checks, DTLS, SCTP and messages come through.
-func (l *lab) lose(t *testing.T, b browser) {
-	for _, host := range []string{"oura", "ourb"} {
-		for _, at := range []*line.Line{l.hosts[host].Up(), l.hosts[host].Down()} {
-			before := at.Shape()
-			at.Change(func(s *line.Shape) { s.Loss = lossShare })
-			defer at.Change(func(s *line.Shape) { *s = before })
+// comeAbout checks that DTLS was agreed on over the lines that lose much: both ends have sent data. SCTP, which doubles its timer of a
+// second, may take longer than a test: an exchange fails in 1 of 2 cases, six in a row in 1 of 60.
+func (s *sample) comeAbout(t *testing.T) {
+	for _, c := range s.calls[lossy] {
+		tr := traceOf(c)
+		up, down := tr.filter(true, isSCTP), tr.filter(false, isSCTP)
+		if len(up) == 0 || len(down) == 0 {
+			t.Errorf("call %d, %s: %d and %d datagrams of data", c.ID, c.kind, len(up), len(down))
+			continue
 		}
+		t.Logf("%s: DTLS was agreed on after %v", c.kind, max(up[0].at, down[0].at).Round(time.Millisecond))
 	}
-	var calls []*call
-	for range lossyCalls {
-		for _, k := range []kind{ob, bo} {
-			calls = append(calls, l.newCall(b, k, job{Sizes: []int{16, 300}, Limit: 60_000}))
-		}
-	}
-	start := time.Now()
-	if err := l.run(t.Context(), len(calls), calls); err != nil {
-		t.Error(err)
-	}
-	t.Logf("%d calls with %.0f %% lost each way in %v", len(calls), 100*lossShare, time.Since(start).Round(time.Millisecond))
 }
 
 // TestSameness makes calls between two of one browser, between ours and it either way, and between ours, at the same time over
-// the same lines, and compares what shows of them, see doc/threats.md.
+// the same lines, and compares what shows of them, see doc/threats.md. Where a line loses much the calls must still come about.
 func TestSameness(t *testing.T) {
-	l := newLab(t)
-	for i, b := range browsers {
-		if *flagBrowser != "" && *flagBrowser != b.profile {
-			continue
+	var some []browser
+	for _, b := range browsers {
+		if *flagBrowser == "" || *flagBrowser == b.profile {
+			b.find(t)
+			some = append(some, b)
 		}
-		b.find(t)
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-		s := l.collect(ctx, t, b, i+1)
-		cancel()
-		t.Run(b.name+"/loss", func(t *testing.T) { l.lose(t, b) })
-		t.Run(b.name+"/points", s.compare)
-		t.Run(b.name+"/blind", s.blind)
-		t.Run(b.name+"/nDPI", s.nDPI)
-		t.Run(b.name+"/tshark", s.tshark)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	l := newLab(t)
+	var plans []*plan
+	for i, version := range l.addBrowsers(t, some) {
+		plans = append(plans, l.plan(some[i], version, i+1))
+	}
+	start := time.Now()
+	tell := func(what string, n int) {
+		t.Logf("%v: %d %s", time.Since(start).Round(time.Millisecond), n, what)
+	}
+	var slow sync.WaitGroup
+	for _, p := range plans {
+		// One of each first, so that nobody starts cold.
+		for _, k := range kinds {
+			if err := l.do(ctx, l.newCall(p.browser, k, job{Sizes: talk})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		slow.Go(func() {
+			// Of those over a lossy line the channel may be missing, see comeAbout.
+			if err := l.run(ctx, len(p.slow), p.slow); err != nil {
+				t.Logf("long and lossy calls: %v", err)
+			}
+			tell("long and lossy calls of "+p.browser.name, len(p.slow))
+		})
+		if err := l.run(ctx, *flagAtOnce, p.quick); err != nil {
+			t.Errorf("short calls: %v", err)
+		}
+		tell("short calls of "+p.browser.name, len(p.quick))
+	}
+	for _, p := range plans {
+		l.run(ctx, len(p.broken), p.broken) //nolint:errcheck // They fail.
+	}
+	tell("calls cut off", len(plans[0].broken))
+	slow.Wait()
+	for _, p := range plans {
+		t.Run(p.browser.name+"/loss", p.comeAbout)
+		t.Run(p.browser.name+"/points", p.compare)
+		t.Run(p.browser.name+"/blind", p.blind)
+		t.Run(p.browser.name+"/nDPI", p.nDPI)
+		t.Run(p.browser.name+"/tshark", p.tshark)
 	}
 }
 
@@ -221,6 +241,10 @@ func (s *sample) judge(p point, e end) (line, failure string) {
 				continue
 			}
 			w := wordsOf(p, up, ours)
+			if p.sparse && w.calls == 0 {
+				cells[i+1] = "-"
+				continue
+			}
 			cells[i+1], verdicts[i] = w.String(), w.against(b)
 		}
 	case p.numbers != nil:
@@ -264,6 +288,9 @@ func (s *sample) judge(p point, e end) (line, failure string) {
 				continue
 			}
 			verdict = "DIFFERS"
+			if p.numbers != nil && p.unit != "" && !*flagBands {
+				continue
+			}
 			failure += with + ": " + v + "; "
 		}
 	}
@@ -370,7 +397,8 @@ func (n numbers) against(b numbers, band float64) string {
 	if (len(n) == 0) != (len(b) == 0) {
 		return fmt.Sprintf("%v, not %v", n, b)
 	}
-	if d := n.median() - b.median(); d > band || d < -band {
+	off := func(a, b float64) bool { return a-b > band || b-a > band }
+	if m := n.median(); off(m, b.median()) && (len(b) == 0 || m < b[0]-band || m > b[len(b)-1]+band) {
 		return fmt.Sprintf("%v is off %v by more than %v", n, b, band)
 	}
 	return ""
@@ -378,8 +406,25 @@ func (n numbers) against(b numbers, band float64) string {
 
 // openPoint says why a point may differ.
 func openPoint(b browser, p point, e end, withOurs bool) (string, bool) {
+	for _, o := range openPoints {
+		if o.name == p.name && (o.browser == "" || o.browser == b.profile) && (o.end == "" || o.end == e) && (withOurs || !o.onlyOurs) {
+			return o.why, true
+		}
+	}
 	return "", false
 }
 
+// openPoints are known to differ, see doc/threats.md.
+var openPoints = []struct {
+	name, browser string
+	end           end
+	onlyOurs      bool // only between two of ours
+	why           string
+}{
+	{"SCTP handshake: bytes of datagrams", "", "", true, "INIT stands in the descriptions"},
+	{"description, what varies left out", "", "", false, "some lines more, no TCP candidate; the broker and the other end see it"},
+	{"channel's OPEN or ACK: bytes", "", answerer, false, "the ACK leaves before the first message has come"},
+}
+
 // blindOpen says whether a tree may tell calls of a kind apart.
-func blindOpen(b browser, k kind) bool { return k == oo }
+func blindOpen(b browser, k kind) bool { return k != ob || b.profile != "chromium" }

@@ -227,6 +227,10 @@ func isEpoch(e uint16) func(datagram) bool {
 	return func(d datagram) bool { return isDTLS(d) && !d.records[0].plain && d.records[0].epoch == e }
 }
 
+// isSCTP says whether a datagram is one record of data: SCTP's packets have whole words, and DTLS adds 22 bytes. What else is
+// encrypted, acknowledgements of DTLS and alerts, has other lengths.
+func isSCTP(d datagram) bool { return isEpoch(3)(d) && d.size%4 == 22%4 }
+
 // hello puts together the message of a type that one end has sent in clear; nil if it has not.
 func (t *trace) hello(up bool, typ byte) []byte {
 	var body []byte

@@ -92,6 +92,10 @@ func (q *messagePendingQueuePolicy) peek() *chunkPayloadData {
 		return q.orderedQueue.get(0)
 	}
 
+	// What opens a channel goes before what is said on it.
+	if c := q.orderedQueue.get(0); c != nil && c.payloadType == PayloadTypeWebRTCDCEP {
+		return c
+	}
 	if c := q.unorderedQueue.get(0); c != nil {
 		return c
 	}

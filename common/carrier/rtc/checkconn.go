@@ -3,6 +3,7 @@ package rtc
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,20 +22,19 @@ type shaper struct {
 	trip     atomic.Int64  // round trip of the pair that has worked last, in ns; 0 while none has
 	answered chan struct{} // closed when one has
 	first    sync.Once
+	stopped  sync.Once // see stopEarly
 
-	mu  sync.Mutex
-	pwd string // of the other end
+	mu    sync.Mutex
+	pwd   string // of the other end
+	conns []*shapedConn
 }
 
 func newShaper(shape *checkShape) *shaper {
 	return &shaper{shape: shape, answered: make(chan struct{})}
 }
 
-// works notes that a check has been answered.
-func (s *shaper) works(trip time.Duration) {
-	s.trip.Store(int64(trip))
-	s.first.Do(func() { close(s.answered) })
-}
+// works notes that the ICE agent knows of a check that was answered.
+func (s *shaper) works() { s.first.Do(func() { close(s.answered) }) }
 
 func (s *shaper) roundTrip() time.Duration { return time.Duration(s.trip.Load()) }
 
@@ -51,6 +51,12 @@ func (s *shaper) password() string {
 	return s.pwd
 }
 
+func (s *shaper) sockets() []*shapedConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.conns)
+}
+
 // shapedNet is a network whose sockets are shaped.
 type shapedNet struct {
 	transport.Net
@@ -63,7 +69,11 @@ func (n shapedNet) ListenUDP(network string, laddr *net.UDPAddr) (transport.UDPC
 	if err != nil {
 		return nil, err
 	}
-	return newShapedConn(c, n.shaper), nil
+	shaped := newShapedConn(c, n.shaper)
+	n.shaper.mu.Lock()
+	defer n.shaper.mu.Unlock()
+	n.shaper.conns = append(n.shaper.conns, shaped)
+	return shaped, nil
 }
 
 // addrPortSocket is a socket that needs no net.Addr for each packet.
@@ -103,6 +113,7 @@ type shapedConn struct {
 	transport.UDPConn
 	below    addrPortSocket
 	requests *requests
+	early    early
 }
 
 func newShapedConn(c transport.UDPConn, s *shaper) *shapedConn {
@@ -129,8 +140,15 @@ func (c *shapedConn) WriteToAddrPort(p []byte, to netip.AddrPort) (int, error) {
 
 // ReadFromAddrPort implements ice.AddrPortReaderWriter.
 func (c *shapedConn) ReadFromAddrPort(p []byte) (int, netip.AddrPort, error) {
+	if c.requests.worked.Load() && c.requests.worked.Swap(false) {
+		c.requests.shaper.works() // the agent has read the answer, and now reads on
+	}
 	for {
-		n, from, err := c.below.ReadFromAddrPort(p)
+		n, from, ok := c.early.next(p)
+		var err error
+		if !ok {
+			n, from, err = c.below.ReadFromAddrPort(p)
+		}
 		if err != nil || classify(p[:n]) != stunPacket {
 			return n, from, err
 		}
@@ -167,10 +185,12 @@ func (c *shapedConn) Close() error {
 type requests struct {
 	shaper *shaper
 	below  addrPortSocket
+	worked atomic.Bool // an answer was given to the agent since it read last
 
 	mu     sync.Mutex
 	closed bool
 	pairs  map[netip.AddrPort]*checkedPair
+	early  map[netip.AddrPort]bool          // who has checked before we have
 	asked  map[transactionID]*serverRequest // by the agent's id
 	sent   map[transactionID]sentRequest    // by ours
 }
@@ -208,7 +228,7 @@ const (
 )
 
 func newRequests(s *shaper, below addrPortSocket) *requests {
-	return &requests{shaper: s, below: below, pairs: map[netip.AddrPort]*checkedPair{},
+	return &requests{shaper: s, below: below, pairs: map[netip.AddrPort]*checkedPair{}, early: map[netip.AddrPort]bool{},
 		asked: map[transactionID]*serverRequest{}, sent: map[transactionID]sentRequest{}}
 }
 

@@ -41,7 +41,7 @@ const (
 	firefoxRetry    = 100 * time.Millisecond
 	firefoxMostly   = 1600 * time.Millisecond
 	firefoxConsent  = 4 * time.Second
-	firefoxConsents = 5400 * time.Millisecond
+	firefoxConsents = 6 * time.Second
 )
 
 func firefoxPace(sent, answered int, asked bool) time.Duration {

@@ -25,6 +25,10 @@ func (r *requests) offer(c check, id transactionID, to netip.AddrPort) {
 		return
 	}
 	raw := r.leaveLocked(p, to, now)
+	if r.early[to] {
+		delete(r.early, to)
+		r.hearLocked(p, to, false)
+	}
 	r.mu.Unlock()
 	r.send(raw, to)
 }
@@ -131,7 +135,8 @@ func (r *requests) settle(m *stun.Message, s sentRequest) {
 		return
 	}
 	if p := r.pairs[s.to]; p != nil && m.Type == stun.BindingSuccess {
-		r.shaper.works(p.answers(time.Since(s.at)))
+		r.shaper.trip.Store(int64(p.answers(time.Since(s.at))))
+		r.worked.Store(true)
 		r.hearLocked(p, s.to, true)
 	}
 }

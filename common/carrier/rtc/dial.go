@@ -66,6 +66,10 @@ func (e *Endpoint) offer(ctx context.Context, p *peer, label string, signal Sign
 	if err := p.gathering.wait(ctx, e.cfg.GatherTimeout); err != nil {
 		return nil, fmt.Errorf("offer: %w", err)
 	}
+	if p.shaper != nil {
+		p.shaper.answerEarly(p.local)
+		defer p.shaper.stopEarly() // if start does not
+	}
 	offer := sdp.Description{Type: typeOffer, SDP: p.describe(setupActpass, "", p.init)}
 	text, err := signal(ctx, offer.String())
 	if err != nil {

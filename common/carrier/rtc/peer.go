@@ -153,6 +153,7 @@ func (r remote) serves(offers bool) bool {
 func (p *peer) start(r remote, open *datachannel.Config) error {
 	if p.shaper != nil {
 		p.shaper.remotePassword(r.pwd)
+		p.shaper.stopEarly()
 	}
 	if err := p.agent.SetRemoteICELite(r.lite); err != nil {
 		return err
@@ -210,11 +211,12 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 // secure waits for ICE, as far as need be, and shakes hands.
 func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	// The server answers on any pair that works, and the client sends its first
-	// words when it has one to use. A hello that comes before any pair works waits
+	// words when it has one to use, or, where the browser does, as soon as one
+	// works. A hello that comes before any pair works waits
 	// in the agent: an answer to it would be lost, and show by the number of the
 	// next.
 	switch {
-	case client:
+	case client && !p.e.look.eager:
 		if err := p.agent.AwaitConnect(p.ctx); err != nil {
 			return nil, err
 		}

@@ -49,6 +49,8 @@ type look struct {
 	checks *checkShape // nil: what the ICE agent sends leaves as it is
 	sdp    sdpShape
 
+	eager bool // the DTLS client does not wait until a pair is nominated
+
 	mtu          uint32 // of SCTP packets
 	interleaving bool   // I-DATA chunks are offered
 	init         sctp.InitShape
@@ -83,6 +85,7 @@ func (p Profile) look() (look, error) {
 		return look{
 			profile: p, ufragLen: 4, pwdLen: 24, alphabet: base64Alphabet,
 			checks: chromiumChecks(), sdp: sdpShape{text: chromiumSDP, candidate: chromiumCandidate},
+			eager:    true,
 			mtu:      browserMTU,
 			init:     sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},
 			priority: normalPriority,
