@@ -74,14 +74,15 @@ func (s *Stream) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{s.Conn})
 }
 
-// Close ends the stream in both directions. It may be called twice, and side by
-// side: the stream counts as open until the first call has told the client.
+// Close ends the stream in both directions. It may be called again, also while
+// the first call is under way, and then does nothing: the stream counts as open
+// until the first has told the client.
 func (s *Stream) Close() error {
-	first := s.closing.CompareAndSwap(false, true)
-	err := s.Conn.Close()
-	if first {
-		s.session.open.Add(-1)
-		s.session.out.open.add(-1)
+	if !s.closing.CompareAndSwap(false, true) {
+		return net.ErrClosed
 	}
+	err := s.Conn.Close()
+	s.session.open.Add(-1)
+	s.session.out.open.add(-1)
 	return err
 }
