@@ -136,7 +136,9 @@ func (r *requests) settle(m *stun.Message, s sentRequest) {
 	}
 	if p := r.pairs[s.to]; p != nil && m.Type == stun.BindingSuccess {
 		r.shaper.trip.Store(int64(p.answers(time.Since(s.at))))
-		r.worked.Store(true)
+		if !s.ours { // of others the agent learns nothing
+			r.worked.Store(true)
+		}
 		r.hearLocked(p, s.to, true)
 	}
 }

@@ -215,17 +215,8 @@ func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	// works. A hello that comes before any pair works waits
 	// in the agent: an answer to it would be lost, and show by the number of the
 	// next.
-	switch {
-	case client && !p.e.look.eager:
-		if err := p.agent.AwaitConnect(p.ctx); err != nil {
-			return nil, err
-		}
-	case p.shaper != nil:
-		select {
-		case <-p.shaper.answered:
-		case <-p.ctx.Done():
-			return nil, p.ctx.Err()
-		}
+	if err := p.ready(client); err != nil {
+		return nil, err
 	}
 	s := securing{client: client, certificate: p.certificate, expected: r.fingerprints,
 		profile: p.e.look.profile, loggers: loggers{p.e.cfg.Logger}}
@@ -238,6 +229,32 @@ func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 // abortReason is what dcSCTP, the library of browsers, says in the ABORT chunk
 // that ends a connection. Its length shows.
 const abortReason = "Close called"
+
+// ready waits until DTLS may begin.
+func (p *peer) ready(client bool) error {
+	if p.shaper == nil || client && !p.e.look.eager {
+		if !client {
+			return nil
+		}
+		return p.agent.AwaitConnect(p.ctx)
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	var waits sync.WaitGroup
+	defer waits.Wait()
+	defer cancel()
+	connected := make(chan error, 1)
+	if client { // Between two of ours a pair may be selected sooner, see selection.
+		waits.Go(func() { connected <- p.agent.AwaitConnect(ctx) })
+	}
+	select {
+	case <-p.shaper.answered:
+		return nil
+	case err := <-connected:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // channels opens the channel, or takes the first that the other end opens, and
 // returns when the association has ended. Deployed proxies serve one channel for
