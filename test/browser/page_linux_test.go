@@ -37,7 +37,7 @@ const (
 	// startLimit bounds the start of a browser with a new profile: some seconds, half a minute on a machine that does much else.
 	startLimit = time.Minute
 	// limit bounds what a test does with it: a few seconds, ten times that on a machine that gives the browser next to nothing.
-	limit = time.Minute
+	limit = 3 * time.Minute
 )
 
 // A page is the web site that the volunteer comes from.
