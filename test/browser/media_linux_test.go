@@ -36,33 +36,40 @@ a=mid:1
 // TestMedia takes a browser's audio and video: what it sends opens with the keys that our DTLS exports, as client and as server.
 func TestMedia(t *testing.T) {
 	for _, b := range browsers {
-		for _, setup := range []string{"active", "passive"} {
-			t.Run(b.name+"/"+setup, func(t *testing.T) {
-				t.Parallel()
-				takeMedia(t, b, setup)
-			})
-		}
+		t.Run(b.name, func(t *testing.T) {
+			b.find(t)
+			profile := dtls13.Chromium()
+			if b.profile == "firefox" {
+				profile = dtls13.Firefox()
+			}
+			cert, err := profile.NewCertificate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			mux := http.NewServeMux()
+			peers := map[string]*peer{"active": nil, "passive": nil}
+			for setup := range peers {
+				p := newPeer(t.Context(), t, cert, setup)
+				p.media = true
+				own := http.NewServeMux()
+				p.serve(own)
+				for _, path := range []string{"GET /" + setup + "/offer", "POST /" + setup + "/answer"} {
+					mux.Handle(path, http.StripPrefix("/"+setup, own))
+				}
+				peers[setup] = p
+			}
+			b.open(t, newPage(t, mux).srv.URL+"/media.html")
+			for setup, p := range peers { // The second waits meanwhile: its browser sends checks.
+				t.Run(setup, func(t *testing.T) { takeMedia(t, p, profile) })
+			}
+		})
 	}
 }
 
-func takeMedia(t *testing.T, b browser, setup string) {
-	b.find(t)
+func takeMedia(t *testing.T, p *peer, profile dtls13.Profile) {
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	profile := dtls13.Chromium()
-	if b.profile == "firefox" {
-		profile = dtls13.Firefox()
-	}
-	cert, err := profile.NewCertificate()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := newPeer(ctx, t, cert, setup)
-	p.media = true
-	mux := http.NewServeMux()
-	p.serve(mux)
-	site := newPage(t, mux)
-	b.open(t, site.srv.URL+"/media.html")
+	cert, setup := p.cert, p.setup
 	conn, verify, err := p.connect(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -242,7 +242,7 @@ func (s *sample) judge(p point, e end) (line, failure string) {
 				continue
 			}
 			w := wordsOf(p, up, ours)
-			if p.sparse && w.calls == 0 {
+			if p.sparse && (w.calls == 0 || b.calls == 0) {
 				cells[i+1] = "-"
 				continue
 			}

@@ -1,11 +1,11 @@
-// A page that answers the offer of the page's server with its camera and its microphone.
+// A page that answers the offers of the page's server with its camera and its microphone.
 "use strict";
 
 const tell = text => fetch("report", { method: "POST", body: JSON.stringify({ what: "error", text: String(text) }) });
 
-async function call() {
+async function call(at) {
   const peer = new RTCPeerConnection();
-  await peer.setRemoteDescription(await (await fetch("offer")).json());
+  await peer.setRemoteDescription(await (await fetch(at + "/offer")).json());
   const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480 } });
   for (const track of media.getTracks()) peer.addTrack(track, media);
   const gathered = new Promise(done => {
@@ -13,7 +13,7 @@ async function call() {
   });
   await peer.setLocalDescription();
   await gathered;
-  await fetch("answer", { method: "POST", body: JSON.stringify(peer.localDescription) });
+  await fetch(at + "/answer", { method: "POST", body: JSON.stringify(peer.localDescription) });
 }
 
-call().catch(tell);
+for (const at of ["active", "passive"]) call(at).catch(tell);
