@@ -15,7 +15,7 @@ import (
 )
 
 // mediaPackets is how many of a call's packets must open, of audio and of video and of what controls them.
-const mediaPackets, controlPackets = 300, 5
+const mediaPackets, controlPackets = 150, 5
 
 // mediaSections is what our offers say of audio and video: that we take them.
 const mediaSections = `m=audio 9 UDP/TLS/RTP/SAVPF 111
