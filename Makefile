@@ -6,7 +6,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # Arguments of the demo, such as ARGS=-stay.
 ARGS ?=
 # How long each fuzz target runs: a number of executions, since a time that runs out can end a run as failed without a finding.
-FUZZTIME ?= 10000x
+FUZZTIME ?= 30000x
 # The tests that start whole systems; they take turns.
 SYSTEM = ./test/system ./test/interop
 
