@@ -23,8 +23,17 @@ build: ## the programs, static, in bin/
 	mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./client ./broker ./proxy ./server ./broker/probetest
 
+.PHONY: webext
+webext: webext/node_modules/.package-lock.json ## the browser extensions and the badge, in webext/dist: build, sizes, lint (needs Node 20)
+	cd webext && node build.mjs
+	cd webext && for dir in firefox firefox-mv2; do npx web-ext lint --no-config-discovery --warnings-as-errors --source-dir dist/$$dir || exit; done
+
+webext/node_modules/.package-lock.json: webext/package-lock.json
+	cd webext && npm ci --no-audit --no-fund
+	touch $@
+
 .PHONY: test
-test: setup lint test-race test-system fuzz docker-check ## everything; as root it installs what is missing first
+test: setup lint test-webext test-race test-system fuzz docker-check ## everything; as root it installs what is missing first
 
 .PHONY: setup
 setup: ## install the tools that the tests need (as root), or say which are missing
@@ -41,6 +50,10 @@ lint: ## gofmt, go vet, staticcheck, import rules
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	$(GO) test ./test/floors
+
+.PHONY: test-webext
+test-webext: ## types, style and unit tests of the browser extension, and that its builds are reproducible; then make webext
+	scripts/test-webext
 
 .PHONY: test-race
 test-race: ## every package under the race detector; the programs that the whole-system tests start have it too

@@ -1,0 +1,152 @@
+// Builds what volunteers get, in dist/: a folder and a zip for each target. The same source gives the same bytes.
+//
+//   node build.mjs [--test] [--outdir DIR] [--config FILE]
+//
+// --test builds for tests on this machine, in dist/test/ (see doc/webext.md). --outdir writes to DIR in place of dist.
+// --config takes the network (build/network.mjs) from a JSON file; what it does not name is the public network's.
+import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { build } from "esbuild";
+import { manifest, policy } from "./build/manifest.mjs";
+import { network, sourceVersion } from "./build/network.mjs";
+import { tree, weigh, zip } from "./build/pack.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+/** The most that a volunteer should have to load, in bytes. */
+const limits = { scripts: 24 << 10, scriptsGzip: 9 << 10, badgeGzip: 15 << 10, package: 150 << 10 };
+
+/** What each target is made of: the scripts by the name they get, and the files that are copied. */
+const targets = {
+	chromium: {
+		scripts: { sw: "chromium/sw.ts", offscreen: "chromium/offscreen.ts", popup: "shell/popup.ts" },
+		files: { "offscreen.html": "chromium/offscreen.html" },
+	},
+	firefox: { scripts: { background: "firefox/background.ts", popup: "shell/popup.ts" }, files: {} },
+	"firefox-mv2": { scripts: { background: "firefox/background.ts", popup: "shell/popup.ts" }, files: {} },
+};
+
+/** Reads the command line, builds, and prints what it weighs. Sets the exit status if that is too much. */
+async function main() {
+	const { values } = parseArgs({
+		options: { test: { type: "boolean", default: false }, outdir: { type: "string" }, config: { type: "string" } },
+	});
+	const { test } = values;
+	const version = sourceVersion();
+	const config = network({ test, file: values.config, version });
+	const dist = values.outdir ?? join(here, "dist", test ? "test" : "");
+	mkdirSync(dist, { recursive: true });
+	const rows = [];
+	for (const target of Object.keys(targets)) {
+		const dir = join(dist, target);
+		rmSync(dir, { recursive: true, force: true });
+		await buildExtension(target, dir, { version, test, config: { type: "webext", ...config } });
+		rows.push(...weighExtension(target, dir));
+	}
+	const dir = join(dist, "badge");
+	rmSync(dir, { recursive: true, force: true });
+	await buildBadge(dir, { test, config: { type: "badge", ...config } });
+	rows.push(...weighBadge(dir));
+	for (const target of [...Object.keys(targets), "badge"]) {
+		const archive = zip(join(dist, target));
+		writeFileSync(join(dist, `flurry-${target}-${version}.zip`), archive);
+		rows.push({ what: `${target} package`, bytes: archive.length, limit: limits.package });
+	}
+	report(rows);
+}
+
+async function buildExtension(target, dir, { version, test, config }) {
+	const { scripts, files } = targets[target];
+	await build({
+		...bundling(config, test),
+		entryPoints: [...Object.entries(scripts).map(([out, file]) => ({ in: file, out })), { in: "ui/popup.css", out: "popup" }],
+		outdir: dir,
+		format: "esm",
+		splitting: true,
+		chunkNames: "shared-[hash]",
+	});
+	writeJSON(join(dir, "manifest.json"), manifest(target, { version, test }));
+	for (const [name, source] of Object.entries(files)) copyFileSync(join(here, source), join(dir, name));
+	copyFileSync(join(here, "ui/popup.html"), join(dir, "popup.html"));
+	cpSync(join(here, "ui/icons"), join(dir, "icons"), { recursive: true });
+	for (const [locale, messages] of locales()) {
+		mkdirSync(join(dir, "_locales", locale), { recursive: true });
+		writeFileSync(join(dir, "_locales", locale, "messages.json"), messages);
+	}
+	if (test) writeJSON(join(dir, "test.json"), config);
+}
+
+async function buildBadge(dir, { test, config }) {
+	await build({
+		...bundling(config, test),
+		entryPoints: { page: "badge/page.ts", "timer-worker": "badge/timer-worker.ts", badge: "badge/badge.css" },
+		outdir: dir,
+		// Not modules: a module would have to come with a CORS header into a sandboxed frame, whose origin is none.
+		format: "iife",
+	});
+	const html = readFileSync(join(here, "badge/index.html"), "utf8");
+	writeFileSync(join(dir, "index.html"), html.replace("%POLICY%", policy(test, "worker-src 'self'; ")));
+	mkdirSync(join(dir, "words"));
+	for (const [locale, messages] of locales())
+		writeFileSync(join(dir, "words", `${locale}.js`), `document.currentScript.messages=${messages};\n`);
+	if (test) writeJSON(join(dir, "test.json"), config);
+}
+
+/** The messages in each language as JSON, without what is said to translators. */
+function locales() {
+	return readdirSync(join(here, "_locales")).map((locale) => {
+		const messages = JSON.parse(readFileSync(join(here, "_locales", locale, "messages.json"), "utf8"));
+		for (const entry of Object.values(messages)) delete entry.description;
+		return [locale, JSON.stringify(messages)];
+	});
+}
+
+/** esbuild's options for all scripts. */
+function bundling(config, test) {
+	return {
+		absWorkingDir: here,
+		bundle: true,
+		minify: true,
+		charset: "utf8",
+		legalComments: "none",
+		target: ["chrome116", "firefox128"],
+		define: { BUILD_CONFIG: test ? "null" : JSON.stringify(config) },
+		logLevel: "warning",
+	};
+}
+
+function weighExtension(target, dir) {
+	const { plain, gzip } = weigh(
+		dir,
+		tree(dir).filter((name) => name.endsWith(".js")),
+	);
+	return [
+		{ what: `${target} scripts`, bytes: plain, limit: limits.scripts },
+		{ what: `${target} scripts, gzip`, bytes: gzip, limit: limits.scriptsGzip },
+	];
+}
+
+/** What a visitor loads before the badge can be switched on, in the language with most bytes. */
+function weighBadge(dir) {
+	const common = weigh(dir, ["index.html", "badge.css", "page.js", "timer-worker.js"]).gzip;
+	const words = Math.max(...tree(join(dir, "words")).map((name) => weigh(join(dir, "words"), [name]).gzip));
+	return [{ what: "badge first load, gzip", bytes: common + words, limit: limits.badgeGzip }];
+}
+
+function report(rows) {
+	for (const { what, bytes, limit } of rows) {
+		const tooMuch = bytes > limit;
+		console.log(
+			`${what.padEnd(28)}${String(bytes).padStart(8)} of ${String(limit).padStart(6)} bytes${tooMuch ? "  TOO MUCH" : ""}`,
+		);
+		if (tooMuch) process.exitCode = 1;
+	}
+}
+
+function writeJSON(file, value) {
+	writeFileSync(file, `${JSON.stringify(value, null, "\t")}\n`);
+}
+
+await main();

@@ -1,0 +1,110 @@
+import type { Settings } from "../core/types.ts";
+import type { Runner } from "../shell/runner.ts";
+import type { Command, Failure, Report } from "./link.ts";
+
+/** How long the offscreen document may take to answer, in ms, before it counts as dead. */
+const patience = 5_000;
+
+/**
+ * The offscreen document, as the service worker has it: opened when there is something to do, closed and opened anew when it does
+ * not answer, closed when it has nothing to do.
+ */
+export class OffscreenPage implements Runner {
+	readonly #hear: (report: Report) => Promise<void>;
+	#watched = false;
+	/** What was asked for last is that the engine runs. */
+	#wanted = false;
+	/** The end of what was begun last: one thing at a time, so that there is never a second document. */
+	#last: Promise<unknown> = Promise.resolve();
+
+	/** hear is told each answer of the document. */
+	constructor(hear: (report: Report) => Promise<void>) {
+		this.#hear = hear;
+	}
+
+	apply(settings: Settings, used: number): Promise<void> {
+		this.#wanted = true;
+		return this.#inTurn(async () => {
+			await open();
+			const command: Command = { to: "engine", do: "apply", settings, used, watched: this.#watched };
+			try {
+				await this.#ask(command);
+			} catch {
+				await close();
+				await open();
+				await this.#ask(command);
+			}
+		});
+	}
+
+	stop(drain: boolean): Promise<void> {
+		this.#wanted = false;
+		return this.#inTurn(async () => {
+			if (!(await isOpen())) return;
+			try {
+				await this.#ask({ to: "engine", do: "stop", drain });
+			} catch {
+				await close();
+			}
+		});
+	}
+
+	retry(): Promise<void> {
+		return this.#inTurn(async () => {
+			if (await isOpen()) await this.#ask({ to: "engine", do: "retry" });
+		});
+	}
+
+	watch(watched: boolean): Promise<void> {
+		this.#watched = watched;
+		return this.#inTurn(async () => {
+			if (await isOpen()) await this.#ask({ to: "engine", do: "watch", watched: this.#watched });
+		});
+	}
+
+	/** Closes the document, whose engine is off, unless it has been given something to do since. */
+	rest(): Promise<void> {
+		return this.#inTurn(async () => {
+			if (!this.#wanted) await close();
+		});
+	}
+
+	/** Rejects if there is no good answer in time. */
+	async #ask(command: Command): Promise<void> {
+		let timer: ReturnType<typeof setTimeout> | undefined;
+		const late = new Promise<never>((_, reject) => {
+			timer = setTimeout(() => reject(new Error("the offscreen document does not answer")), patience);
+		});
+		try {
+			const answer = (await Promise.race([chrome.runtime.sendMessage(command), late])) as Report | Failure | undefined;
+			if (!answer) throw new Error("the offscreen document has not loaded");
+			if ("error" in answer) throw new Error(answer.error);
+			await this.#hear(answer);
+		} finally {
+			clearTimeout(timer);
+		}
+	}
+
+	#inTurn(act: () => Promise<void>): Promise<void> {
+		const turn = this.#last.then(act, act);
+		this.#last = turn;
+		return turn;
+	}
+}
+
+async function isOpen(): Promise<boolean> {
+	return (await chrome.runtime.getContexts({ contextTypes: [chrome.runtime.ContextType.OFFSCREEN_DOCUMENT] })).length > 0;
+}
+
+async function open(): Promise<void> {
+	if (await isOpen()) return;
+	await chrome.offscreen.createDocument({
+		url: "offscreen.html",
+		reasons: [chrome.offscreen.Reason.WEB_RTC],
+		justification: "Holds the WebRTC connections to the people who are helped; a service worker has no WebRTC.",
+	});
+}
+
+async function close(): Promise<void> {
+	if (await isOpen()) await chrome.offscreen.closeDocument();
+}

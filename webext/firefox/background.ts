@@ -1,0 +1,22 @@
+// The background page of Firefox: the engine is here, beside settings, counters and popups. As an event page it would be stopped
+// 30 s after the last event of an extension interface, whatever its connections do; it therefore calls one in time (Stay). With
+// Manifest V2 the same page is persistent, and all this does no harm.
+import { browserPorts } from "../ports/browser.ts";
+import { api } from "../shell/api.ts";
+import { isTestBuild } from "../shell/config.ts";
+import { LocalRunner } from "../shell/engine.ts";
+import { extensionHost } from "../shell/extension.ts";
+import { Stay } from "./stay.ts";
+
+/** How often the watchdog looks, in minutes: the shortest that there is. A page that was stopped nevertheless is back after that. */
+const watchdogMinutes = 1;
+
+const stay = new Stay();
+const runner = new LocalRunner(browserPorts(), (snapshot, deltas) => {
+	stay.set(snapshot.phase !== "off");
+	return host.report(snapshot, deltas);
+});
+const host = extensionHost(runner, { battery: false, metered: false, background: false, storage: true }, watchdogMinutes);
+
+// Tests cannot navigate to a page of an extension in Firefox.
+if (isTestBuild()) api.runtime.onInstalled.addListener(() => void api.tabs.create({ url: "popup.html" }));

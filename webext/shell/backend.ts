@@ -1,0 +1,51 @@
+import type { Backend, Intent, View } from "../core/types.ts";
+import { api } from "./api.ts";
+
+/** The name of the connection over which a popup is shown views. */
+export const viewPort = "view";
+
+/** How a popup asks for something. The answer is a Refusal. */
+export interface Request {
+	to: "host";
+	intent: Intent;
+}
+
+/** What became of a Request: null, or why it could not be done. */
+export interface Refusal {
+	error: string | null;
+}
+
+/** How long a popup waits before it connects again, in ms: no loop, should the background end each time it is woken. */
+const reconnectAfter = 500;
+
+/** What the popup of an extension is given: views over a connection, since each wakes a background that sleeps; requests as messages. */
+export class RuntimeBackend implements Backend {
+	watch(show: (view: View) => void): () => void {
+		let port: chrome.runtime.Port | undefined;
+		let timer: ReturnType<typeof setTimeout> | undefined;
+		const connect = () => {
+			port = api.runtime.connect({ name: viewPort });
+			port.onMessage.addListener((view: View) => show(view));
+			// The background was stopped by the browser, as it may be at any time.
+			port.onDisconnect.addListener(() => {
+				timer = setTimeout(connect, reconnectAfter);
+			});
+		};
+		connect();
+		return () => {
+			clearTimeout(timer);
+			port?.disconnect();
+		};
+	}
+
+	async send(intent: Intent): Promise<void> {
+		const request: Request = { to: "host", intent };
+		const refusal = (await api.runtime.sendMessage(request)) as Refusal | undefined;
+		if (!refusal) throw new Error("the background does not answer");
+		if (refusal.error !== null) throw new Error(refusal.error);
+	}
+
+	requestBackground(): Promise<boolean> {
+		return api.permissions.request({ permissions: ["background"] });
+	}
+}

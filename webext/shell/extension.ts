@@ -1,0 +1,50 @@
+import type { Capabilities, View } from "../core/types.ts";
+import { api } from "./api.ts";
+import { type Refusal, type Request, viewPort } from "./backend.ts";
+import { Host, type Store } from "./host.ts";
+import type { Runner } from "./runner.ts";
+
+/** The alarm that brings back what the browser has stopped. */
+const watchdog = "watchdog";
+
+/**
+ * Makes the Host of an extension and joins it to the browser: popups, alarms, storage, the text on the toolbar's button. Must be
+ * called in the first task of the page, with all its listeners: the browser stops and starts such a page as it likes, and hands an
+ * event only to listeners that are there at once. minutes is how often the watchdog looks.
+ */
+export function extensionHost(runner: Runner, capabilities: Capabilities, minutes: number): Host {
+	const host = new Host(runner, storage, capabilities, (view) => void show(view, minutes));
+	// If it fails, the watchdog tries again.
+	const resume = () => void host.resume().catch(() => {});
+	api.runtime.onConnect.addListener((port) => {
+		if (port.name !== viewPort || port.sender?.id !== api.runtime.id) return;
+		port.onDisconnect.addListener(host.watch((view) => port.postMessage(view)));
+	});
+	api.runtime.onMessage.addListener((request: Request, sender, answer: (refusal: Refusal) => void) => {
+		if (sender.id !== api.runtime.id || request.to !== "host" || !request.intent) return false;
+		host.send(request.intent).then(
+			() => answer({ error: null }),
+			(error) => answer({ error: String(error) }),
+		);
+		return true;
+	});
+	api.alarms.onAlarm.addListener(resume);
+	// The browser starts this page for an event only if somebody listens to it.
+	api.runtime.onInstalled.addListener(resume);
+	api.runtime.onStartup.addListener(resume);
+	resume();
+	return host;
+}
+
+const storage: Store = {
+	load: () => api.storage.local.get(["settings", "ledger"]),
+	save: (some) => api.storage.local.set(some),
+};
+
+/** Sets the watchdog while there is something to watch, and the text: how many people are connected. */
+async function show({ settings, snapshot: { connected } }: View, minutes: number): Promise<void> {
+	void (api.action ?? api.browserAction).setBadgeText({ text: connected > 0 ? String(connected) : "" });
+	if (!settings.enabled) await api.alarms.clear(watchdog);
+	// Made again, an alarm would begin its time anew.
+	else if (!(await api.alarms.get(watchdog))) await api.alarms.create(watchdog, { periodInMinutes: minutes });
+}
