@@ -8,7 +8,7 @@ const requests = new Map<number, AbortController>();
 
 const answer = (message: Answer) => postMessage(message);
 
-onmessage = ({ data: order }: MessageEvent<Order>) => {
+addEventListener("message", ({ data: order }: MessageEvent<Order>) => {
 	const { id } = order;
 	switch (order.do) {
 		case "after":
@@ -37,4 +37,4 @@ onmessage = ({ data: order }: MessageEvent<Order>) => {
 			requests.get(id)?.abort();
 			break;
 	}
-};
+});
