@@ -124,4 +124,9 @@ export interface Backend {
 	watch(show: (view: View) => void): () => void;
 	/** Rejects with a plain Error if what was asked for could not be done. */
 	send(intent: Intent): Promise<void>;
+	/**
+	 * Asks the browser for the optional permission "background", and tells whether it was given. Called in the handler of the
+	 * click itself, as browsers demand, before `set {background: true}` is sent; without it that is sent at once.
+	 */
+	requestBackground?(): Promise<boolean>;
 }
