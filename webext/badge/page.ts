@@ -1,13 +1,14 @@
 // The badge: what others embed in their pages. It does nothing before the visitor has switched it on; where the browser keeps
 // that, it counts for later visits of the same embedding site, until it is switched off.
+
+import type { Ports } from "../core/ports.ts";
 import type { Capabilities, Settings } from "../core/types.ts";
-import { browserPorts } from "../ports/browser.ts";
-import { LocalRunner } from "../shell/engine.ts";
+import { LocalRunner, type Tell } from "../shell/engine.ts";
 import { Host } from "../shell/host.ts";
 import { mount } from "../ui/view.ts";
 import { fetchWords } from "../ui/words.ts";
 import { DebugLog } from "./log.ts";
-import { type Options, readOptions } from "./options.ts";
+import { readOptions } from "./options.ts";
 import { openStore } from "./store.ts";
 import { loadMessages } from "./words.ts";
 import { inWorker, startWorker } from "./worker.ts";
@@ -17,28 +18,33 @@ async function main(): Promise<void> {
 	if (options.silent) document.body.dataset.silent = "";
 	const log = options.debug ? new DebugLog(options.silent ? null : addLog()) : null;
 	const store = openStore(window);
-	const ports = startWorker("timer-worker.js").then((worker) => (worker ? inWorker(browserPorts(), worker) : browserPorts()));
-	const runner: BadgeRunner = new BadgeRunner(options, ports, (snapshot, deltas) => {
-		log?.note(snapshot, deltas);
-		return host.report(snapshot, deltas);
-	});
-	const host: Host = new Host(runner, store, capabilities(store.lasts), () => {});
+	const host: Host = new Host(
+		new BadgeRunner(options.rateLimit, (snapshot, deltas) => {
+			log?.note(snapshot, deltas);
+			return host.report(snapshot, deltas);
+		}),
+		store,
+		capabilities(store.lasts),
+	);
 	const languages = options.lang ? [options.lang, ...navigator.languages] : navigator.languages;
 	mount(document.querySelector("main") as HTMLElement, host, await fetchWords(languages, loadMessages), { kind: "badge" });
 	await host.resume();
 }
 
-/** The engine, with what the embedding page allows. */
+/** The engine, with timers and requests in a Worker where there can be one, and no faster than the embedding page allows. */
 class BadgeRunner extends LocalRunner {
-	readonly #options: Options;
+	readonly #rateLimit: number;
 
-	constructor(options: Options, ...rest: ConstructorParameters<typeof LocalRunner>) {
-		super(...rest);
-		this.#options = options;
+	constructor(rateLimit: number, tell: Tell) {
+		super(tell, async (ports: Ports) => {
+			const worker = await startWorker("timer-worker.js");
+			return worker ? inWorker(ports, worker) : ports;
+		});
+		this.#rateLimit = rateLimit;
 	}
 
 	override apply(settings: Settings, used: number): Promise<void> {
-		return super.apply({ ...settings, rateLimit: lower(settings.rateLimit, this.#options.rateLimit) }, used);
+		return super.apply({ ...settings, rateLimit: lower(settings.rateLimit, this.#rateLimit) }, used);
 	}
 }
 

@@ -1,12 +1,11 @@
 // The offscreen document: the engine lives here, because a service worker has no WebRTC and does not last. Of the extension's
 // interfaces there is only chrome.runtime: settings come, and what the engine tells goes, as messages (link.ts).
-import { browserPorts } from "../ports/browser.ts";
 import { LocalRunner } from "../shell/engine.ts";
 import type { Command, Failure, Report } from "./link.ts";
 import { Reporter } from "./reporter.ts";
 
 const reporter = new Reporter((report) => chrome.runtime.sendMessage(report));
-const runner = new LocalRunner(browserPorts(), async (snapshot, deltas) => reporter.note(snapshot, deltas));
+const runner = new LocalRunner(async (snapshot, deltas) => reporter.note(snapshot, deltas));
 
 async function obey(command: Command): Promise<Report> {
 	switch (command.do) {

@@ -1,7 +1,6 @@
 // The background page of Firefox: the engine is here, beside settings, counters and popups. As an event page it would be stopped
 // 30 s after the last event of an extension interface, whatever its connections do; it therefore calls one in time (Stay). With
 // Manifest V2 the same page is persistent, and all this does no harm.
-import { browserPorts } from "../ports/browser.ts";
 import { api } from "../shell/api.ts";
 import { isTestBuild } from "../shell/config.ts";
 import { LocalRunner } from "../shell/engine.ts";
@@ -12,7 +11,7 @@ import { Stay } from "./stay.ts";
 const watchdogMinutes = 1;
 
 const stay = new Stay();
-const runner = new LocalRunner(browserPorts(), (snapshot, deltas) => {
+const runner = new LocalRunner((snapshot, deltas) => {
 	stay.set(snapshot.phase !== "off");
 	return host.report(snapshot, deltas);
 });

@@ -1,6 +1,7 @@
 import { Engine } from "../core/engine.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Delta, Settings, Snapshot } from "../core/types.ts";
+import { browserPorts } from "../ports/browser.ts";
 import { readConfig } from "./config.ts";
 import type { Runner } from "./runner.ts";
 
@@ -12,9 +13,10 @@ export class LocalRunner implements Runner {
 	readonly #tell: Tell;
 	readonly #engine: Promise<Engine>;
 
-	constructor(ports: Ports | Promise<Ports>, tell: Tell) {
+	/** adapt may replace some of the browser's ports. */
+	constructor(tell: Tell, adapt: (ports: Ports) => Ports | Promise<Ports> = (ports) => ports) {
 		this.#tell = tell;
-		this.#engine = this.#make(ports);
+		this.#engine = this.#make(adapt);
 		this.#engine.catch(() => {}); // told to each who asks
 	}
 
@@ -37,9 +39,9 @@ export class LocalRunner implements Runner {
 		await this.#tell((await this.#engine).snapshot(), []);
 	}
 
-	async #make(ports: Ports | Promise<Ports>): Promise<Engine> {
+	async #make(adapt: (ports: Ports) => Ports | Promise<Ports>): Promise<Engine> {
 		const config = await readConfig();
-		const engine: Engine = new Engine(config, await ports, {
+		const engine: Engine = new Engine(config, await adapt(browserPorts(config)), {
 			snapshot: (snapshot) => void this.#tell(snapshot, []),
 			delta: (delta) => void this.#tell(engine.snapshot(), [delta]),
 		});

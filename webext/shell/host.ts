@@ -1,4 +1,4 @@
-import { Ledger } from "../core/ledger.ts";
+import { applyDelta, openLedger, totals } from "../core/ledger.ts";
 import { defaults, normalise } from "../core/settings.ts";
 import type { Backend, Capabilities, Delta, Intent, Settings, Snapshot, View } from "../core/types.ts";
 import { asleep, type Runner } from "./runner.ts";
@@ -28,13 +28,13 @@ export class Host implements Backend {
 	readonly #shows = new Set<(view: View) => void>();
 	readonly #loaded: Promise<void>;
 	#settings = defaults();
-	#ledger = new Ledger();
+	#ledger = openLedger(undefined, Date.now());
 	#snapshot: Snapshot = asleep;
 	/** The end of the last write: one at a time, in order. */
 	#written: Promise<void> = Promise.resolve();
 
-	/** changed is told each change, beside those who watch. */
-	constructor(runner: Runner, store: Store, capabilities: Capabilities, changed: (view: View) => void) {
+	/** changed is told each change, as those who watch, but does not count as one who looks. */
+	constructor(runner: Runner, store: Store, capabilities: Capabilities, changed: (view: View) => void = () => {}) {
 		this.#runner = runner;
 		this.#store = store;
 		this.#capabilities = capabilities;
@@ -45,7 +45,7 @@ export class Host implements Backend {
 	/** Has the engine be what the settings say, whatever happened before. */
 	async resume(): Promise<void> {
 		await this.#loaded;
-		if (this.#settings.enabled) await this.#runner.apply(this.#settings, this.#ledger.totals(Date.now()).month.bytes);
+		if (this.#settings.enabled) await this.#runner.apply(this.#settings, totals(this.#ledger, Date.now()).month.bytes);
 		this.#show();
 	}
 
@@ -91,15 +91,14 @@ export class Host implements Backend {
 	async #load(): Promise<void> {
 		const { settings, ledger } = await this.#store.load();
 		this.#settings = normalise(settings);
-		this.#ledger = Ledger.read(ledger);
+		this.#ledger = openLedger(ledger, Date.now());
 	}
 
 	/** Adds to the counters as they are stored: other pages of a badge may have added to them, too. */
 	async #count(deltas: readonly Delta[]): Promise<void> {
-		const ledger = Ledger.read((await this.#store.load()).ledger);
-		for (const delta of deltas) ledger.apply(delta);
-		await this.#store.save({ ledger: ledger.toJSON() });
-		this.#ledger = ledger;
+		const { ledger } = await this.#store.load();
+		this.#ledger = deltas.reduce(applyDelta, openLedger(ledger, Date.now()));
+		await this.#store.save({ ledger: this.#ledger });
 	}
 
 	async #set(some: Partial<Settings>): Promise<void> {
@@ -118,7 +117,7 @@ export class Host implements Backend {
 		return {
 			settings: this.#settings,
 			snapshot: this.#snapshot,
-			totals: this.#ledger.totals(Date.now()),
+			totals: totals(this.#ledger, Date.now()),
 			capabilities: this.#capabilities,
 		};
 	}
