@@ -16,4 +16,6 @@ export interface Config {
 	stunServers: string[];
 	/** Tests only: local candidates stay in answers, relays may be ws: and at local addresses. */
 	local: boolean;
+	/** Tests only, and only with local: base64 SHA-256 of certificates that WebTransport relays may have. */
+	certificateHashes?: string[];
 }

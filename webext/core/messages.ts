@@ -1,0 +1,133 @@
+import type { NAT } from "./types.ts";
+
+// The broker's messages, a proxy's side (spec section 3), and those of the probe service (9.3), which are the same with the roles
+// changed. They come from strangers: every function here throws on what it does not understand, and does nothing else.
+
+/** The most bytes of a request or response (spec section 3.1). */
+export const MAX_BODY = 100_000;
+
+/** What we are, stated in polls. */
+export type ProxyType = "webext" | "badge";
+
+/** What we speak, stated in polls and answers (spec section 0.1). */
+const VERSION = "1.3";
+
+/** Statuses of a PollResponse. */
+export const CLIENT_MATCH = "client match";
+export const NO_MATCH = "no match";
+
+/** The number of clients in a poll is rounded down to a multiple of this (spec section 4.5). */
+const CLIENTS_UNIT = 8;
+
+/** A wait for one client. */
+export interface PollRequest {
+	sid: string;
+	type: string;
+	nat: string;
+	/** As clientsReported gives it. */
+	clients: number;
+	relayPattern: string;
+}
+
+/** The broker's reply to a poll. */
+export interface PollResponse {
+	/** CLIENT_MATCH, NO_MATCH, or a broker's own reason to have no client for us. */
+	status: string;
+	/** On a match the client's session description in its wrapper, else empty. */
+	offer: string;
+	/** The client's NAT word, not checked. */
+	nat: NAT | string;
+	/** Wish for the pause until the next poll, in ms; 0 or less: none. */
+	nextPoll: number;
+	/** The relay to dial; empty: our own. */
+	relayURL: string;
+}
+
+/** A session description, of which the text is not read yet (spec section 5.1). */
+export interface Description {
+	type: "offer" | "answer" | "pranswer" | "rollback";
+	sdp: string;
+}
+
+/** What a poll says of n clients being served, which is little about any one of them. */
+export const clientsReported = (n: number): number => n - (n % CLIENTS_UNIT);
+
+export const encodePollRequest = (r: PollRequest): string =>
+	JSON.stringify({
+		Sid: r.sid,
+		Version: VERSION,
+		Type: r.type,
+		NAT: r.nat,
+		Clients: r.clients,
+		AcceptedRelayPattern: r.relayPattern,
+	});
+
+export function decodePollResponse(text: string): PollResponse {
+	const get = members(text);
+	const status = string(get("status"));
+	if (!status) throw new Error("no status");
+	const match = status === CLIENT_MATCH;
+	const offer = string(get("offer"));
+	if (match && !offer) throw new Error("no offer");
+	const nextPoll = get("nextpoll") ?? 0;
+	if (!Number.isInteger(nextPoll)) throw new Error("NextPoll");
+	return {
+		status,
+		offer: match ? offer : "",
+		nat: string(get("nat")) || "unknown",
+		nextPoll: nextPoll as number,
+		relayURL: string(get("relayurl")),
+	};
+}
+
+/** The body of a request to the probe service: a match with our own offer. */
+export const encodePollResponse = (r: PollResponse): string =>
+	JSON.stringify({ Status: r.status, Offer: r.offer, NAT: r.nat, NextPoll: r.nextPoll, RelayURL: r.relayURL });
+
+export const encodeAnswerRequest = (sid: string, answer: string): string =>
+	JSON.stringify({ Version: VERSION, Sid: sid, Answer: answer });
+
+/** Reads the probe service's reply. */
+export function decodeAnswerRequest(text: string): { sid: string; answer: string } {
+	const get = members(text);
+	if (string(get("version")).split(".")[0] !== "1") throw new Error("version");
+	const sid = string(get("sid"));
+	const answer = string(get("answer"));
+	if (!sid || !answer) throw new Error("no sid or answer");
+	decodeDescription(answer);
+	return { sid, answer };
+}
+
+/** Whether the answer has reached its client. */
+export function decodeAnswerResponse(text: string): boolean {
+	const status = string(members(text)("status"));
+	if (!status) throw new Error("no status");
+	return status === "success";
+}
+
+export const encodeDescription = (d: Description): string => JSON.stringify({ type: d.type, sdp: d.sdp });
+
+/** Reads the wrapper, whose member names, unlike those of the messages, are case-sensitive. */
+export function decodeDescription(text: string): Description {
+	const { type, sdp } = object(JSON.parse(text));
+	if (typeof sdp !== "string" || !["offer", "answer", "pranswer", "rollback"].includes(type as string))
+		throw new Error("session description");
+	return { type: type as Description["type"], sdp };
+}
+
+function object(value: unknown): Record<string, unknown> {
+	if (!value || typeof value !== "object" || Array.isArray(value)) throw new Error("no object");
+	return value as Record<string, unknown>;
+}
+
+/** Reads a JSON object, or null for an empty one. The function it returns finds a member whatever its case, the last of several. */
+function members(text: string): (lowerCaseName: string) => unknown {
+	const all = new Map(Object.entries(object(JSON.parse(text) ?? {})).map(([name, value]) => [name.toLowerCase(), value]));
+	return (name) => all.get(name);
+}
+
+/** A string member; an absent one and null are empty. */
+function string(value: unknown): string {
+	if (typeof (value ?? "") !== "string") throw new Error("no string");
+	return (value ?? "") as string;
+}

@@ -1,0 +1,247 @@
+import type { RateLimit } from "./budget.ts";
+import type { Carrier, Channel, Clock } from "./ports.ts";
+
+/** No more is handed to a carrier while it holds this much; the channel's goes on below LOW (webext.md, section 4). */
+const HIGH = 1024 * 1024;
+const LOW = 512 * 1024;
+
+/** How often a carrier that holds enough is looked at, ms: neither WebSocket nor WebTransport tells that it has sent. */
+const LOOK = 20;
+
+/**
+ * The most that waits in one direction, with what the carrier holds. Neither channel nor WebSocket can be told to wait (webext.md,
+ * section 4), so that what a fast sender sends to a slow receiver has to end somewhere.
+ */
+const CAP = 4 * 1024 * 1024;
+
+/** What a message costs beside its bytes, so that empty ones are not free. */
+const OVERHEAD = 64;
+
+/** How much of a queue may have been sent before it is moved up. */
+const COMPACT = 1000;
+
+/** The largest message that is made of several, and the largest that is handed on whole (server and client take 65535 bytes). */
+const JOINED = 64 * 1024 - 1;
+
+/** The largest piece of a message that may be cut: every SCTP stack takes it (RFC 8831, section 6.6). */
+const PIECE = 16 * 1024;
+
+/** A silent pump ends: nothing either way, or nothing from the relay, ms; as proxy/snowproxy has it (spec section 8.2). */
+const IDLE = 30e3;
+const SILENT = 60e3;
+const TICK = 5e3;
+
+/** How long what one end had sent before it ended may take to leave through the other, ms. */
+const DRAIN = 3e3;
+
+/** Where messages go: a channel or a carrier. */
+interface Sink {
+	readonly bufferedAmount: number;
+	send(data: ArrayBuffer): void;
+}
+
+/** What pumps share, and whom they tell. */
+export interface PumpContext {
+	clock: Clock;
+	limit: RateLimit;
+	/** Bytes that have been sent on: up to the relay, or down to the client. */
+	sent(up: number, down: number): void;
+}
+
+/** One direction. Messages wait in it for their sink to be there, for room in it, and for the rate limit. */
+class Flow {
+	/** Messages taken so far. */
+	taken = 0;
+	#queue: ArrayBuffer[] = [];
+	#next = 0;
+	#held = 0;
+	#full = false;
+	#soon = false;
+	#cancel = () => {};
+	#sink: Sink | null = null;
+
+	constructor(
+		private readonly context: PumpContext,
+		/** Messages may be joined. */
+		private readonly joins: boolean,
+		private readonly sent: (bytes: number) => void,
+		private readonly failed: () => void,
+	) {}
+
+	/** Takes a message; false if there is no room for it. */
+	push(message: ArrayBuffer): boolean {
+		const size = message.byteLength + OVERHEAD;
+		if (this.#held + size + (this.#sink?.bufferedAmount ?? 0) > CAP) return false;
+		this.taken++;
+		this.#held += size;
+		this.#queue.push(message);
+		if (!this.joins) this.run();
+		else if (!this.#soon) {
+			// What has come in one go leaves as one message: a quarter of the work less (webext.md, section 4).
+			this.#soon = true;
+			this.context.clock.soon(() => {
+				this.#soon = false;
+				this.run();
+			});
+		}
+		return true;
+	}
+
+	open(sink: Sink): void {
+		this.#sink = sink;
+		this.run();
+	}
+
+	/** Sends what may be sent now, and comes back for the rest. Without delay it sends everything, because there is no later. */
+	run(delay = true): void {
+		const { clock, limit } = this.context;
+		this.#cancel();
+		while (this.#sink && this.#next < this.#queue.length) {
+			this.#full = this.#sink.bufferedAmount > (this.#full ? LOW : HIGH);
+			const pause = this.#full ? LOOK : limit.wait(clock.now());
+			if (pause && delay) {
+				this.#cancel = clock.after(pause, () => this.run());
+				return;
+			}
+			const message = this.#take();
+			try {
+				this.#sink.send(message);
+			} catch {
+				this.failed();
+				return;
+			}
+			limit.take(message.byteLength);
+			this.sent(message.byteLength);
+		}
+	}
+
+	end(): void {
+		this.#cancel();
+		this.#sink = null;
+		this.#queue = [];
+		this.#held = CAP;
+	}
+
+	/** Takes the next message from the queue, or several as one. */
+	#take(): ArrayBuffer {
+		const first = this.#next;
+		let size = 0;
+		do size += this.#queue[this.#next++]?.byteLength ?? 0;
+		while (this.joins && size + (this.#queue[this.#next]?.byteLength ?? JOINED) <= JOINED);
+		const parts = this.#queue.slice(first, this.#next);
+		this.#held -= size + parts.length * OVERHEAD;
+		if (this.#next > COMPACT || this.#next === this.#queue.length) {
+			this.#queue.splice(0, this.#next);
+			this.#next = 0;
+		}
+		return join(parts, size);
+	}
+}
+
+function join(parts: ArrayBuffer[], size: number): ArrayBuffer {
+	if (parts.length === 1) return parts[0] as ArrayBuffer;
+	const all = new Uint8Array(size);
+	let at = 0;
+	for (const part of parts) {
+		all.set(new Uint8Array(part), at);
+		at += part.byteLength;
+	}
+	return all.buffer;
+}
+
+/**
+ * Copies messages both ways between a client's channel and a relay's carrier until one of them ends.
+ *
+ * An ordered channel is a byte stream to both ends (spec sections 6, 8.1), and a server divides what comes up by messages only if the
+ * client has said so, which it does on unordered channels only (E.2). So upstream messages of an ordered channel are joined,
+ * and its downstream messages are cut where they are too large. On an unordered channel every message is a packet of its own:
+ * each is handed on as it is, or, where it cannot be, dropped, which its ends bear as they bear loss.
+ */
+export class Pump {
+	/** Resolves when both ends are over. */
+	readonly over: Promise<void>;
+	readonly #up: Flow;
+	readonly #down: Flow;
+	#carrier: Carrier | null = null;
+	#ended = false;
+	#settle = () => {};
+	#cancel = () => {};
+
+	/** Listens to channel at once: its first messages come before the relay is there. */
+	constructor(
+		private readonly context: PumpContext,
+		private readonly channel: Channel,
+	) {
+		this.over = new Promise((resolve) => {
+			this.#settle = resolve;
+		});
+		const failed = () => this.end();
+		this.#up = new Flow(context, channel.ordered, (n) => context.sent(n, 0), failed);
+		this.#down = new Flow(context, false, (n) => context.sent(0, n), failed);
+		channel.binaryType = "arraybuffer";
+		channel.bufferedAmountLowThreshold = LOW;
+		channel.onbufferedamountlow = () => this.#down.run();
+		channel.onmessage = ({ data }) => this.#take(this.#up, data, JOINED);
+		channel.onclose = () => {
+			this.#up.run(false);
+			this.end();
+		};
+	}
+
+	/** Pumps to and from carrier, which end closes. */
+	open(carrier: Carrier): void {
+		this.#carrier = carrier;
+		if (this.#ended) {
+			carrier.close();
+			return;
+		}
+		carrier.onmessage = ({ data }) => this.#take(this.#down, data, PIECE);
+		carrier.onclose = () => this.#drain();
+		const now = this.context.clock.now();
+		this.#watch(now, now, 0, 0);
+		this.#down.open(this.channel);
+		this.#up.open(carrier);
+	}
+
+	end(): void {
+		this.#ended = true;
+		this.#cancel();
+		this.#up.end();
+		this.#down.end();
+		this.#carrier?.close();
+		this.#settle();
+	}
+
+	#take(flow: Flow, data: unknown, piece: number): void {
+		if (this.#ended || !(data instanceof ArrayBuffer)) return; // nobody sends texts (spec section 6)
+		const { ordered } = this.channel;
+		const size = ordered ? piece : JOINED;
+		if (!ordered && data.byteLength > size) return;
+		for (let at = 0; at < data.byteLength; at += size) {
+			const part = data.byteLength > size ? data.slice(at, at + size) : data;
+			if (!flow.push(part) && ordered) this.end();
+		}
+	}
+
+	/** Ends a pump on which nothing moves any more. */
+	#watch(moved: number, heard: number, up: number, down: number): void {
+		this.#cancel = this.context.clock.after(TICK, () => {
+			const now = this.context.clock.now();
+			if (this.#down.taken !== down) moved = heard = now;
+			if (this.#up.taken !== up) moved = now;
+			if (now - moved >= IDLE || now - heard >= SILENT) this.end();
+			else this.#watch(moved, heard, this.#up.taken, this.#down.taken);
+		});
+	}
+
+	/** The relay is gone: lets the client have what came from it. */
+	#drain(): void {
+		this.#down.run(false);
+		if (this.#ended) return;
+		this.channel.onmessage = null;
+		this.channel.onclose = () => this.end();
+		this.channel.close();
+		this.#cancel();
+		this.#cancel = this.context.clock.after(DRAIN, () => this.end());
+	}
+}

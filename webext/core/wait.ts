@@ -1,0 +1,30 @@
+import type { Clock } from "./ports.ts";
+
+/**
+ * Settles as what does, unless life ends or ms pass before. Its signal is aborted then, and the promise rejects, or after ms
+ * resolves to late if that is given.
+ */
+export function within<T>(
+	clock: Clock,
+	life: AbortSignal,
+	ms: number,
+	what: (signal: AbortSignal) => Promise<T>,
+	late?: T,
+): Promise<T> {
+	const own = new AbortController();
+	return new Promise<T>((resolve, reject) => {
+		const end = () => {
+			cancel();
+			life.removeEventListener("abort", end);
+			own.abort();
+			reject(new Error("ended"));
+		};
+		const cancel = clock.after(ms, () => {
+			if (late !== undefined) resolve(late);
+			end();
+		});
+		life.addEventListener("abort", end);
+		if (life.aborted) end();
+		else what(own.signal).then(resolve, reject).finally(end);
+	});
+}

@@ -1,0 +1,14 @@
+import type { Carrier } from "../core/ports.ts";
+
+/** Opens a WebSocket. */
+export function webSocket(url: string, signal: AbortSignal): Promise<Carrier> {
+	return new Promise((resolve, reject) => {
+		const ws = new WebSocket(url);
+		ws.binaryType = "arraybuffer";
+		ws.onopen = () => resolve(ws);
+		ws.onclose = () => reject(new Error("WebSocket did not open"));
+		signal.addEventListener("abort", () => {
+			if (ws.readyState !== ws.OPEN) ws.close();
+		});
+	});
+}
