@@ -70,7 +70,7 @@ async function buildExtension(target, dir, { version, test, config }) {
 	writeJSON(join(dir, "manifest.json"), manifest(target, { version, test }));
 	for (const [name, source] of Object.entries(files)) copyFileSync(join(here, source), join(dir, name));
 	copyFileSync(join(here, "ui/popup.html"), join(dir, "popup.html"));
-	cpSync(join(here, "ui/icons"), join(dir, "icons"), { recursive: true });
+	cpSync(join(here, "ui/icons"), join(dir, "icons"), { recursive: true, filter: (file) => !file.endsWith(".svg") });
 	for (const [locale, messages] of locales()) {
 		mkdirSync(join(dir, "_locales", locale), { recursive: true });
 		writeFileSync(join(dir, "_locales", locale, "messages.json"), messages);

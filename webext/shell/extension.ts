@@ -41,9 +41,12 @@ const storage: Store = {
 	save: (some) => api.storage.local.set(some),
 };
 
-/** Sets the watchdog while there is something to watch, and the text: how many people are connected. */
+/** Sets the watchdog while there is something to watch, and the button on the toolbar: its icon, and how many people are connected. */
 async function show({ settings, snapshot: { connected } }: View, minutes: number): Promise<void> {
-	void (api.action ?? api.browserAction).setBadgeText({ text: connected > 0 ? String(connected) : "" });
+	const button = api.action ?? api.browserAction;
+	void button.setBadgeText({ text: connected > 0 ? String(connected) : "" });
+	const state = connected > 0 ? "helping" : settings.enabled ? "on" : "off";
+	void button.setIcon({ path: { 16: `icons/${state}-16.png`, 32: `icons/${state}-32.png` } });
 	if (!settings.enabled) await api.alarms.clear(watchdog);
 	// Made again, an alarm would begin its time anew.
 	else if (!(await api.alarms.get(watchdog))) await api.alarms.create(watchdog, { periodInMinutes: minutes });
