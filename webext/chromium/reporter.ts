@@ -46,11 +46,6 @@ export class Reporter {
 		this.#watched = watched;
 	}
 
-	/** The worker has stored the deltas up to this one. */
-	#acknowledge(seq: number): void {
-		this.#deltas = this.#deltas.filter((delta) => delta.seq > seq);
-	}
-
 	#later(): void {
 		this.#timer ??= setTimeout(() => void this.#now(), unwatchedEvery);
 	}
@@ -63,22 +58,19 @@ export class Reporter {
 		clearTimeout(this.#timer);
 		this.#timer = undefined;
 		this.#sending = true;
+		this.#again = false;
+		const { report } = this;
 		try {
-			const matters = matter(this.#snapshot);
-			const { seq } = await this.#send(this.report);
-			this.#told = matters;
-			this.#acknowledge(seq);
+			const { seq } = await this.#send(report);
+			this.#told = matter(report.snapshot);
+			this.#deltas = this.#deltas.filter((delta) => delta.seq > seq);
 		} catch {
-			// No worker, or one that was stopped while it stored: the same deltas go with the next report.
-			this.#again = false;
-			this.#later();
+			this.#again = false; // no worker, or one that was stopped before it answered: not at once
 		} finally {
 			this.#sending = false;
 		}
-		if (this.#again) {
-			this.#again = false;
-			void this.#now();
-		}
+		if (this.#again) void this.#now();
+		else if (this.#deltas.length > 0 || matter(this.#snapshot) !== this.#told) this.#later();
 	}
 }
 
