@@ -53,14 +53,16 @@ export function applyDelta(ledger: Ledger, delta: Delta): Ledger {
 
 /** The counters as shown. */
 export function totals(ledger: Ledger, now: number): Totals {
-	const since = (day: number) => {
-		const [people, bytes] = ledger.days.reduce(
-			([p, b], [d, people, bytes]) => (d >= day ? [p + people, b + bytes] : [p, b]),
-			[0, 0],
-		);
-		return { people, bytes };
-	};
 	const today = dayOf(now);
+	const since = (day: number) => {
+		const sum = { people: 0, bytes: 0 };
+		for (const [d, people, bytes] of ledger.days) {
+			if (d < day || d > today) continue;
+			sum.people += people;
+			sum.bytes += bytes;
+		}
+		return sum;
+	};
 	const hour = Math.floor(now / HOUR);
 	const hours = Array.from({ length: HOURS }, (_, i) => ledger.hours.find(([h]) => h === hour - HOURS + 1 + i)?.[1] ?? 0);
 	return {
