@@ -6,7 +6,9 @@ import type { Carrier, Channel, Clock, Conditions, Dial, Peer, Ports } from "./p
 import { CHROMIUM, OFFER } from "./samples.ts";
 
 /** Lets everything happen that needs no time. */
-export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export async function settle(): Promise<void> {
+	for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+}
 
 export class FakeClock implements Clock {
 	#now = Date.UTC(2026, 10, 27, 20);
@@ -278,7 +280,7 @@ export class World implements Ports {
 		}
 		if (url !== `${config.brokerURL}proxy`) throw new Error(url);
 		this.polls.push(message);
-		if (this.reply) return text(this.reply);
+		if (this.reply !== null) return text(this.reply);
 		const client = this.clients.shift();
 		const { nextPoll: NextPoll } = this;
 		if (client) {

@@ -122,6 +122,8 @@ test("what is no delta is not added", () => {
 		{ down: "9" },
 		{ people: undefined },
 		{ at: 1e300 },
+		{ at: Number.NaN },
+		{ at: "1" },
 		{ engine: 7 },
 		{ engine: "x".repeat(1000) },
 	];

@@ -37,7 +37,8 @@ export function openLedger(stored: unknown, now: number): Ledger {
 
 /** Adds a delta, unless it has been added before or is none. Returns the ledger to store, the same if nothing was added. */
 export function applyDelta(ledger: Ledger, delta: Delta): Ledger {
-	const { engine, seq, at, people, up, down } = delta;
+	const { engine, seq, people, up, down } = delta;
+	const at = Math.floor(delta.at);
 	const known = ledger.engines.find(([name]) => name === engine)?.[1] ?? 0;
 	if (!isName(engine) || ![seq, at, people, up, down].every(isCount) || seq <= known) return ledger;
 	const bytes = up + down;
