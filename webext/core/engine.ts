@@ -7,7 +7,7 @@ import type { Conditions, Ports } from "./ports.ts";
 import { Schedule, spread } from "./schedule.ts";
 import { Session } from "./session.ts";
 import { defaults } from "./settings.ts";
-import type { Delta, NAT, Pause, Phase, Settings, Snapshot, Trouble } from "./types.ts";
+import type { Delta, NAT, Pause, Phase, SessionState, Settings, Snapshot, Trouble } from "./types.ts";
 import { within } from "./wait.ts";
 
 /** A whole poll, ms: the broker holds it for 10 s, deployed proxies wait 30 s for the response (spec section 3.1). */
@@ -209,9 +209,9 @@ export class Engine {
 
 	/** Asks the broker for a client, once. */
 	async #poll(): Promise<void> {
-		const { clock, post, random } = this.ports;
+		const { ports } = this;
 		const { signal } = (this.#step = new AbortController());
-		const sid = base64(random(16));
+		const sid = base64(ports.random(16));
 		const request = encodePollRequest({
 			sid,
 			type: this.config.type,
@@ -222,15 +222,15 @@ export class Engine {
 		const url = new URL("proxy", this.config.brokerURL).href;
 		let pause: number;
 		try {
-			const response = decodePollResponse(await within(clock, signal, POLL, (s) => post(url, request, s)));
+			const response = decodePollResponse(await within(ports.clock, signal, POLL, (s) => ports.post(url, request, s)));
 			pause = this.#schedule.answered(response.nextPoll, this.#nat.kind);
-			this.#lastPoll = clock.now();
+			this.#lastPoll = ports.clock.now();
 			if (response.status === CLIENT_MATCH) void this.#serve(sid, response);
 		} catch {
 			if (signal.aborted) return;
 			pause = this.#schedule.failed();
 		}
-		this.#nextPoll = clock.now() + spread(pause, (random(1)[0] ?? 0) / 256);
+		this.#nextPoll = ports.clock.now() + spread(pause, (ports.random(1)[0] ?? 0) / 256);
 		this.#tell();
 	}
 
@@ -246,7 +246,12 @@ export class Engine {
 			this.#flush();
 		};
 		const { config, ports } = this;
-		const session = new Session({ config, ports, limit: this.#limit, sent, changed: () => this.#tell() }, sid, match);
+		const changed = (state: SessionState) => {
+			if (state === "connecting") this.#lastPerson = ports.clock.now();
+			if (state === "serving") this.#trouble = null;
+			this.#tell();
+		};
+		const session = new Session({ config, ports, limit: this.#limit, sent, changed }, sid, match);
 		this.#sessions.add(session);
 		if (!this.#ticked) this.#tick();
 		await session.run();
@@ -259,14 +264,12 @@ export class Engine {
 
 	/** Learns from the outcome of a session. */
 	#note({ match, state, trouble }: Session): void {
-		if (state === "served") this.#trouble = null;
 		this.#trouble = trouble ?? this.#trouble;
 		if (trouble === "no-candidates") this.#nat.moved(); // a probe tells whether it is so for everybody
 		if (state === "refused") return;
 		const opened = state !== "unopened";
 		this.#schedule.connection(opened);
 		this.#nat.connection(opened, match.nat);
-		if (opened) this.#lastPerson = this.ports.clock.now();
 	}
 
 	/** Ends all sessions now. */
@@ -337,7 +340,7 @@ export class Engine {
 		if (this.#connected()) return null;
 		if (this.#nat.kind === "restricted") return "restricted";
 		const lonely = !this.#sessions.size && this.ports.clock.now() - this.#lastPerson > LONELY;
-		return this.#lastPoll && lonely ? "nobody-yet" : null;
+		return this.#lastPoll && this.#nat.probed && lonely ? "nobody-yet" : null;
 	}
 
 	/** Sessions with an open channel. */

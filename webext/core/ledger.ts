@@ -37,7 +37,8 @@ export function openLedger(stored: unknown, now: number): Ledger {
 
 /** Adds a delta, unless it has been added before or is none. Returns the ledger to store, the same if nothing was added. */
 export function applyDelta(ledger: Ledger, delta: Delta): Ledger {
-	const { engine, seq, at, people, up, down } = delta;
+	const { engine, seq, people, up, down } = delta;
+	const at = Math.floor(delta.at);
 	const known = ledger.engines.find(([name]) => name === engine)?.[1] ?? 0;
 	if (!isName(engine) || ![seq, at, people, up, down].every(isCount) || seq <= known) return ledger;
 	const bytes = up + down;
@@ -53,14 +54,16 @@ export function applyDelta(ledger: Ledger, delta: Delta): Ledger {
 
 /** The counters as shown. */
 export function totals(ledger: Ledger, now: number): Totals {
-	const since = (day: number) => {
-		const [people, bytes] = ledger.days.reduce(
-			([p, b], [d, people, bytes]) => (d >= day ? [p + people, b + bytes] : [p, b]),
-			[0, 0],
-		);
-		return { people, bytes };
-	};
 	const today = dayOf(now);
+	const since = (day: number) => {
+		const sum = { people: 0, bytes: 0 };
+		for (const [d, people, bytes] of ledger.days) {
+			if (d < day || d > today) continue;
+			sum.people += people;
+			sum.bytes += bytes;
+		}
+		return sum;
+	};
 	const hour = Math.floor(now / HOUR);
 	const hours = Array.from({ length: HOURS }, (_, i) => ledger.hours.find(([h]) => h === hour - HOURS + 1 + i)?.[1] ?? 0);
 	return {

@@ -56,4 +56,5 @@ export class Schedule {
 }
 
 /** Lengthens pause a little; chance is a random number below 1. */
-export const spread = (pause: number, chance: number): number => pause + Math.min(pause * JITTER_PART, MAX_JITTER) * chance;
+export const spread = (pause: number, chance: number): number =>
+	pause + Math.round(Math.min(pause * JITTER_PART, MAX_JITTER) * chance);

@@ -1,7 +1,7 @@
 import type { Config } from "./config.ts";
 import { decodeAnswerResponse, encodeAnswerRequest, encodeDescription, type PollResponse } from "./messages.ts";
 import { gather, newPeer, Obstacle } from "./peer.ts";
-import type { Carrier, Channel, Dial, Peer, Ports } from "./ports.ts";
+import type { Carrier, Peer, Ports } from "./ports.ts";
 import { Pump, type PumpContext } from "./pump.ts";
 import { checkRelay, withClient } from "./relay.ts";
 import { markEdges, readRemote, remoteAddress } from "./sdp.ts";
@@ -28,8 +28,8 @@ const IS_OPEN = 1;
 export interface SessionContext extends Omit<PumpContext, "clock"> {
 	config: Config;
 	ports: Ports;
-	/** The state of the session is another. */
-	changed(): void;
+	/** The session is in another state. */
+	changed(state: SessionState): void;
 }
 
 /** One client, from its match to its end. */
@@ -55,15 +55,13 @@ export class Session {
 			const offer = readRemote(this.match.offer, "offer", config.local);
 			const relay = withClient(this.#relay(), remoteAddress(offer.sdp));
 			const peer = this.#peer();
-			const opened = opening(peer);
+			const opened = this.#opening(peer);
 			await this.#answer(peer, offer);
 			outcome = "unopened";
 			// The relay is dialled while ICE still looks for a path, as proxy/snowproxy does: most clients do come.
 			const early = this.#dial(relay).catch(() => null);
-			const channel = await within(ports.clock, life, OPEN, () => opened);
+			const pump = await within(ports.clock, life, OPEN, () => opened);
 			outcome = "unrelayed";
-			const pump = new Pump({ ...this.context, clock: ports.clock }, channel);
-			life.addEventListener("abort", () => pump.end());
 			this.#become("connecting");
 			const carrier = early.then((c) => (c?.readyState === IS_OPEN ? c : this.#dial(relay)));
 			carrier.catch(() => this.#fail("relay-unreachable"));
@@ -88,7 +86,7 @@ export class Session {
 
 	#become(state: SessionState): void {
 		this.state = state;
-		this.context.changed();
+		this.context.changed(state);
 	}
 
 	#fail(why: Trouble): void {
@@ -125,25 +123,26 @@ export class Session {
 
 	/** Connects to the relay; the carrier ends with the session. An https: relay is tried by WebTransport, then by WebSocket. */
 	async #dial(url: string): Promise<Carrier> {
-		const { clock, webSocket, webTransport } = this.context.ports;
+		const { ports } = this.context;
 		const life = this.#life.signal;
-		const by = (dial: Dial, to: string, limit: number) => within(clock, life, limit, (signal) => dial(to, signal));
-		const plain = () => by(webSocket, url.replace(/^https:/, "wss:"), RELAY);
-		const carrier =
-			webTransport && url.startsWith("https:") ? await by(webTransport, url, WEB_TRANSPORT).catch(plain) : await plain();
+		const plain = () => within(ports.clock, life, RELAY, (signal) => ports.webSocket(url.replace(/^https:/, "wss:"), signal));
+		const dial = url.startsWith("https:") && ports.webTransport;
+		const carrier = await (dial ? within(ports.clock, life, WEB_TRANSPORT, (signal) => dial(url, signal)).catch(plain) : plain());
 		life.addEventListener("abort", () => carrier.close());
 		if (life.aborted) carrier.close();
 		return carrier;
 	}
-}
 
-/** Resolves with the one channel that a client opens; others are closed. */
-function opening(peer: Peer): Promise<Channel> {
-	return new Promise((resolve) => {
-		peer.ondatachannel = ({ channel }) => {
-			peer.ondatachannel = (other) => other.channel.close();
-			if (channel.readyState === "open") resolve(channel);
-			else channel.onopen = () => resolve(channel);
-		};
-	});
+	/** Resolves with a pump for the one channel that a client opens, once it is open. Others are closed. */
+	#opening(peer: Peer): Promise<Pump> {
+		return new Promise((resolve) => {
+			peer.ondatachannel = ({ channel }) => {
+				peer.ondatachannel = (other) => other.channel.close();
+				const pump = new Pump({ ...this.context, clock: this.context.ports.clock }, channel);
+				this.#life.signal.addEventListener("abort", () => pump.end());
+				if (channel.readyState === "open") resolve(pump);
+				else channel.onopen = () => resolve(pump);
+			};
+		});
+	}
 }
