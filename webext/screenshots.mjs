@@ -5,12 +5,11 @@
 //
 // The browser is $CHROMIUM, or "chromium" in the path.
 
-import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { build } from "esbuild";
+import { launch } from "./devtools.mjs";
 
 const folder = process.argv[2] ?? "dist/screenshots";
 const here = import.meta.dirname;
@@ -66,7 +65,13 @@ async function serve() {
 		target: ["chrome116", "firefox128"],
 		write: false,
 	});
-	const types = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".json": "application/json" };
+	const types = {
+		".html": "text/html",
+		".css": "text/css",
+		".js": "text/javascript",
+		".json": "application/json",
+		".svg": "image/svg+xml",
+	};
 	const server = createServer(async (request, response) => {
 		const path = new URL(request.url, "http://127.0.0.1").pathname;
 		const type = types[extname(path)];
@@ -81,52 +86,6 @@ async function serve() {
 	});
 	await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
 	return { url: `http://127.0.0.1:${server.address().port}/gallery.html`, close: () => server.close() };
-}
-
-/** Starts a browser and speaks the DevTools protocol with it over two pipes. */
-async function launch() {
-	const profile = await mkdtemp(join(tmpdir(), "gallery-"));
-	const flags = ["--headless", "--remote-debugging-pipe", "--no-first-run", "--hide-scrollbars", `--user-data-dir=${profile}`];
-	if (process.getuid?.() === 0) flags.push("--no-sandbox");
-	const stdio = ["ignore", "ignore", "ignore", "pipe", "pipe"];
-	const child = spawn(process.env.CHROMIUM ?? "chromium", [...flags, "about:blank"], { stdio });
-	const waiting = new Map();
-	const listeners = new Set();
-	const ended = new Promise((resolve) => {
-		child.on("close", resolve);
-		child.on("error", resolve);
-	});
-	ended.then((reason) => {
-		for (const { reject } of waiting.values()) reject(new Error(`the browser has ended: ${reason}`));
-	});
-	let rest = "";
-	child.stdio[4].setEncoding("utf8").on("data", (text) => {
-		const messages = (rest + text).split("\0");
-		rest = messages.pop();
-		for (const message of messages.map((entry) => JSON.parse(entry))) {
-			const { resolve, reject } = waiting.get(message.id) ?? {};
-			waiting.delete(message.id);
-			if (!resolve) for (const listener of listeners) listener(message);
-			else if (message.error) reject(new Error(message.error.message));
-			else resolve(message.result);
-		}
-	});
-	child.stdio[3].on("error", () => {});
-	let id = 0;
-	return {
-		listeners,
-		send(method, params = {}, sessionId) {
-			return new Promise((resolve, reject) => {
-				waiting.set(++id, { resolve, reject });
-				child.stdio[3].write(`${JSON.stringify({ id, method, params, sessionId })}\0`);
-			});
-		},
-		async close() {
-			child.kill("SIGKILL");
-			await ended;
-			await rm(profile, { recursive: true, force: true, maxRetries: 5 });
-		},
-	};
 }
 
 /** Shows one page, takes its picture, and returns what is wrong with it. */

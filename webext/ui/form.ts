@@ -1,6 +1,5 @@
-import type { Backend, Intent, Settings } from "../core/types.ts";
-import { maker, type Part, setText } from "./dom.ts";
-import type { Key, Words } from "./words.ts";
+import type { Backend, Settings } from "../core/types.ts";
+import { type Kit, type Part, setAttributes, setText } from "./kit.ts";
 
 /** The settings that are a number, chosen from a list. */
 type NumberSetting = "maxClients" | "rateLimit" | "monthlyBudget";
@@ -8,16 +7,14 @@ type NumberSetting = "maxClients" | "rateLimit" | "monthlyBudget";
 /** The settings that are on or off. */
 type SwitchSetting = "onlyCharging" | "onlyUnmetered" | "background";
 
-/** How many people at once may be allowed. */
-const peopleChoices = [1, 2, 3, 4, 5];
-
-/** Speed limits to choose from, bytes a second; 0: none. */
-const rateChoices = [0, 100e3, 250e3, 500e3, 1e6, 2e6, 5e6];
-
 const gigabyte = 1e9;
 
-/** Monthly budgets to choose from, bytes; 0: none. */
-const budgetChoices = [0, 10 * gigabyte, 50 * gigabyte, 100 * gigabyte, 500 * gigabyte];
+/** What can be chosen: people at once, bytes a second, bytes a month; 0: no limit. */
+const choices: Readonly<Record<NumberSetting, readonly number[]>> = {
+	maxClients: [1, 2, 3, 4, 5],
+	rateLimit: [0, 100e3, 250e3, 500e3, 1e6, 2e6, 5e6],
+	monthlyBudget: [0, 10 * gigabyte, 50 * gigabyte, 100 * gigabyte, 500 * gigabyte],
+};
 
 /** The choice that lets a volunteer type an amount. */
 const other = "other";
@@ -25,12 +22,8 @@ const other = "other";
 /** The largest budget that can be typed, in GB: more than any line carries in a month. */
 const largestBudget = 999_999;
 
-/** Sends what a volunteer asks for; tells whether it was done. Never rejects. */
-export type Ask = (intent: Intent) => Promise<boolean>;
-
 /** The settings as form controls, each named after its key in Settings. What this browser cannot do is not offered. */
-export function form(document: Document, backend: Backend, words: Words, ask: Ask): Part {
-	const make = maker(document);
+export function form({ make, said, words, ask }: Kit, backend: Backend): Part {
 	// While a change is on its way, an older view must not undo what the volunteer sees.
 	let pending = 0;
 	const change = async (settings: Partial<Omit<Settings, "enabled">>) => {
@@ -39,47 +32,38 @@ export function form(document: Document, backend: Backend, words: Words, ask: As
 		pending--;
 		return done;
 	};
-	const row = (name: Key, control: HTMLElement, ...more: HTMLElement[]) =>
-		make("div", { class: "row" }, make("label", { for: control.id }, words.say(name)), control, ...more);
+	const row = (name: keyof Settings & (NumberSetting | SwitchSetting), ...controls: HTMLElement[]) =>
+		make("div", { class: "row" }, said("label", name, { for: name }), ...controls);
 
-	const limit = (n: number, text: (n: number) => string) => (n === 0 ? words.say("no_limit") : text(n));
-	const people = choice("maxClients", peopleChoices, words.people);
-	const rate = choice("rateLimit", rateChoices, (n) => limit(n, words.rate));
-	const budget = choice("monthlyBudget", budgetChoices, (n) => limit(n, words.bytes));
-	const amount = make("input", {
-		type: "number",
-		min: "1",
-		max: String(largestBudget),
-		step: "1",
-		inputmode: "numeric",
-		"aria-label": words.say("amount"),
-	});
+	const amount = make("input", { type: "number", min: "1", max: `${largestBudget}`, "aria-label": words.say("amount") });
 	amount.hidden = true;
-	const used = make("p", { class: "hint", id: "used" });
-	budget.select.append(make("option", { value: other }, words.say("other")));
-	budget.select.setAttribute("aria-describedby", used.id);
 	amount.addEventListener("change", () => {
 		const typed = Math.round(Number(amount.value));
 		if (typed >= 1 && typed <= largestBudget) void change({ monthlyBudget: typed * gigabyte });
 	});
-	const switches = (["onlyCharging", "onlyUnmetered", "background"] as const).map(check);
+	const people = choice("maxClients", words.people);
+	const rate = choice("rateLimit", words.rate);
+	const budget = choice("monthlyBudget", words.bytes);
+	budget.select.append(said("option", other, { value: other }));
+	setAttributes(budget.select, { "aria-describedby": "used" });
+	const used = make("p", { class: "hint", id: "used" });
+	const boxes = [box("onlyCharging", "battery"), box("onlyUnmetered", "metered"), box("background", "background")];
 
-	const node = make("details", { class: "panel" }, make("summary", {}, words.say("settings")));
-	node.append(
-		row("maxClients", people.select),
-		row("rateLimit", rate.select),
-		row("monthlyBudget", budget.select, amount, used),
-		...switches.map((entry) => entry.row),
-	);
 	return {
-		node,
+		node: make(
+			"details",
+			{},
+			said("summary", "settings"),
+			row("maxClients", people.select),
+			row("rateLimit", rate.select),
+			row("monthlyBudget", budget.select, amount, used),
+			...boxes.map((entry) => entry.row),
+		),
 		show({ settings, totals, capabilities }) {
-			const { battery, metered, background } = capabilities;
-			const offered: Record<SwitchSetting, boolean> = { onlyCharging: battery, onlyUnmetered: metered, background };
-			for (const entry of switches) entry.row.hidden = !offered[entry.name];
 			setText(used, words.say("used", words.bytes(totals.month.bytes)));
-			if (pending > 0) return;
-			for (const entry of switches) entry.box.checked = settings[entry.name];
+			for (const { row, capability } of boxes) row.hidden = !capabilities[capability];
+			if (pending) return;
+			for (const { box, name } of boxes) box.checked = settings[name];
 			people.show(settings.maxClients);
 			rate.show(settings.rateLimit);
 			// While an amount can be typed, the choice says so.
@@ -88,35 +72,38 @@ export function form(document: Document, backend: Backend, words: Words, ask: As
 	};
 
 	/** A list of numbers, to which a value that is set but not in it is added. */
-	function choice(name: NumberSetting, values: readonly number[], text: (n: number) => string) {
+	function choice(name: NumberSetting, text: (n: number) => string) {
 		const select = make("select", { name, id: name });
-		const add = (n: number) => select.append(make("option", { value: String(n) }, text(n)));
-		values.forEach(add);
+		const add = (n: number) => {
+			const option = make("option", { value: `${n}` });
+			setText(option, n ? text(n) : words.say("no_limit"));
+			select.append(option);
+		};
+		choices[name].forEach(add);
 		select.addEventListener("change", () => {
-			if (name === "monthlyBudget") amount.hidden = select.value !== other;
-			if (select.value === other) amount.focus();
-			else void change({ [name]: Number(select.value) });
+			const { value } = select;
+			if (name === "monthlyBudget") amount.hidden = value !== other;
+			if (value === other) amount.focus();
+			else void change({ [name]: Number(value) });
 		});
 		return {
 			select,
 			show(n: number) {
-				const value = String(n);
-				if (select.value === value) return;
-				if (![...select.options].some((option) => option.value === value)) add(n);
-				select.value = value;
+				if (![...select.options].some((option) => option.value === `${n}`)) add(n);
+				if (select.value !== `${n}`) select.value = `${n}`;
 			},
 		};
 	}
 
-	/** A box to tick. */
-	function check(name: SwitchSetting) {
+	/** A box to tick, shown to those whose browser has the capability. */
+	function box(name: SwitchSetting, capability: "battery" | "metered" | "background") {
 		const box = make("input", { type: "checkbox", name, id: name });
 		box.addEventListener("change", async () => {
-			const wanted = box.checked;
+			const { checked } = box;
 			// The question to the browser must be asked in the handler itself, before anything is awaited.
-			const permitted = name === "background" && wanted ? (backend.requestBackground?.() ?? true) : true;
-			if (!((await permitted) && (await change({ [name]: wanted })))) box.checked = !wanted;
+			const permitted = name === "background" && checked ? backend.requestBackground?.() : true;
+			if ((await permitted) === false || !(await change({ [name]: checked }))) box.checked = !checked;
 		});
-		return { name, box, row: row(name, box) };
+		return { name, capability, box, row: row(name, box) };
 	}
 }

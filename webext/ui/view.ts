@@ -1,10 +1,10 @@
 // What a volunteer sees and does, in popup and badge: a View in, Intents out.
 
-import type { Backend, Intent } from "../core/types.ts";
-import { maker, type Part, setAttribute, setHidden, setText } from "./dom.ts";
-import { type Ask, form } from "./form.ts";
+import type { Backend, Totals } from "../core/types.ts";
+import { form } from "./form.ts";
 import { graph } from "./graph.ts";
 import { flake } from "./icon.ts";
+import { type Ask, type Kit, kit, type Part, setAttributes, setHidden, setText } from "./kit.ts";
 import { stateOf } from "./state.ts";
 import type { Words } from "./words.ts";
 
@@ -13,15 +13,14 @@ export interface Options {
 	kind: "popup" | "badge";
 }
 
-/** The attributes of body that styles and tests hold on to. */
-const marks = ["kind", "tone", "phase", "pause", "trouble", "nat"] as const;
-
-/** Shows root what backend tells, in words, and sends what the volunteer asks for. Returns a function that ends it and empties root. */
-export function mount(root: HTMLElement, backend: Backend, words: Words, options: Options): () => void {
+/**
+ * Shows in root what backend tells, in words, and sends what the volunteer asks for. Styles and tests hold on to the data of body.
+ * Returns a function that ends it and empties root.
+ */
+export function mount(root: HTMLElement, backend: Backend, words: Words, { kind }: Options): () => void {
 	const document = root.ownerDocument;
-	const make = maker(document);
-	const failure = make("p", { class: "failure", role: "alert" });
-	const ask: Ask = async (intent: Intent) => {
+	const { dataset } = document.body;
+	const ask: Ask = async (intent) => {
 		setText(failure, "");
 		try {
 			await backend.send(intent);
@@ -31,23 +30,16 @@ export function mount(root: HTMLElement, backend: Backend, words: Words, options
 			return false;
 		}
 	};
-	const badge = options.kind === "badge";
-	const parts: Part[] = [
-		head(document, words, ask, failure),
-		introduction(document, words, badge),
-		counts(document, words),
-		...(badge ? [] : [graph(document, words)]),
-		network(document, words, badge, ask),
-		form(document, backend, words, ask),
-		privacy(document, words),
-	];
-	const { body, documentElement } = document;
-	documentElement.lang = words.lang;
-	documentElement.dir = words.dir;
+	const tools = kit(document, words, ask);
+	const failure = tools.make("p", { class: "failure", role: "alert" });
+	const badge = kind === "badge";
+	const parts = [head(tools, failure), introduction(tools, badge), counts(tools), network(tools, badge), form(tools, backend)];
+	if (!badge) parts.splice(3, 0, graph(tools));
+	parts.push(privacy(tools));
+	setAttributes(document.documentElement, { lang: words.lang, dir: words.dir });
 	const stop = backend.watch((view) => {
 		const { phase, pause, trouble, nat } = view.snapshot;
-		const now = { kind: options.kind, tone: stateOf(view).tone, phase, pause: pause ?? "", trouble: trouble ?? "", nat };
-		for (const mark of marks) setAttribute(body, `data-${mark}`, now[mark]);
+		Object.assign(dataset, { kind, tone: stateOf(view)[0], phase, pause: pause ?? "", trouble: trouble ?? "", nat });
 		for (const part of parts) part.show(view);
 		// Nothing is shown before there is something true to show.
 		if (!root.firstChild) root.append(...parts.map((part) => part.node));
@@ -55,110 +47,104 @@ export function mount(root: HTMLElement, backend: Backend, words: Words, options
 	return () => {
 		stop();
 		root.replaceChildren();
-		for (const mark of marks) body.removeAttribute(`data-${mark}`);
 	};
 }
 
 /** The name, the switch, and the state in words. */
-function head(document: Document, words: Words, ask: Ask, failure: HTMLElement): Part {
-	const make = maker(document);
+function head(tools: Kit, failure: HTMLElement): Part {
+	const { make, said, button, words, ask } = tools;
 	const title = make("p", { class: "title" });
 	// Only this line is spoken when it changes, and it changes with the state only: numbers would never be still.
 	const text = make("p", { class: "text", role: "status" });
-	const toggle = make("button", { type: "button", id: "toggle", role: "switch", "aria-label": words.say("toggle") });
-	const stop = make("button", { type: "button", id: "stop" }, words.say("stop_now"));
-	const retry = make("button", { type: "button", id: "retry" }, words.say("retry"));
+	const toggle = make("button", { id: "toggle", role: "switch", "aria-label": words.say("toggle") });
+	const stop = button("stop", "stop_now", { do: "disable", drain: false });
+	const retry = button("retry", "retry", { do: "retry" });
+	const turn = (on: boolean) => setAttributes(toggle, { "aria-checked": `${on}` });
 	let pending = false;
 	toggle.addEventListener("click", async () => {
 		if (pending) return;
 		pending = true;
-		const wanted = toggle.getAttribute("aria-checked") !== "true";
-		setAttribute(toggle, "aria-checked", String(wanted));
-		const done = await ask(wanted ? { do: "enable" } : { do: "disable", drain: true });
-		if (!done) setAttribute(toggle, "aria-checked", String(!wanted));
+		const on = toggle.getAttribute("aria-checked") !== "true";
+		turn(on);
+		if (!(await ask(on ? { do: "enable" } : { do: "disable", drain: true }))) turn(!on);
 		pending = false;
 	});
-	stop.addEventListener("click", () => void ask({ do: "disable", drain: false }));
-	retry.addEventListener("click", () => void ask({ do: "retry" }));
-	const name = make("h1", {}, flake(document), words.say("appName"));
-	const node = make("header", {}, name, make("div", { class: "state" }, title, toggle), text, stop, retry, failure);
+	const name = make("h1", {}, flake(tools), said("span", "appName"));
 	return {
-		node,
+		node: make("header", {}, name, make("div", {}, title, toggle), text, stop, retry, failure),
 		show(view) {
-			const state = stateOf(view);
-			setText(title, state.title ? words.say(state.title) : words.count("title_helping", view.snapshot.connected));
-			setText(text, words.say(state.text));
-			if (!pending) setAttribute(toggle, "aria-checked", String(view.settings.enabled));
-			setHidden(stop, view.snapshot.phase !== "draining", toggle);
-			setHidden(retry, !state.retry, toggle);
+			const [tone, headline, sentence] = stateOf(view);
+			const { phase, connected } = view.snapshot;
+			setText(title, headline === "title_helping" ? words.count(headline, connected) : words.say(headline));
+			setText(text, words.say(sentence));
+			if (!pending) turn(view.settings.enabled);
+			setHidden(stop, phase !== "draining", toggle);
+			setHidden(retry, tone !== "bad", toggle);
 		},
 	};
 }
 
 /** What this does, that the volunteer is no exit, and for a badge what the consent covers. */
-function introduction(document: Document, words: Words, badge: boolean): Part {
-	const make = maker(document);
-	const node = make("section", { class: "intro" }, make("p", {}, words.say("what")), make("p", {}, words.say("not_exit")));
-	const forgotten = make("p", { class: "hint" }, words.say("badge_forgotten"));
-	if (badge) node.append(make("p", { class: "hint" }, words.say("badge_site")), forgotten);
+function introduction({ make, said }: Kit, badge: boolean): Part {
+	const site = said("p", "badge_site", { class: "hint" });
+	const forgotten = said("p", "badge_forgotten", { class: "hint" });
 	return {
-		node,
+		node: make("section", { class: "intro" }, said("p", "what"), said("p", "not_exit"), site, forgotten),
 		show({ capabilities }) {
-			forgotten.hidden = capabilities.storage;
+			site.hidden = !badge;
+			forgotten.hidden = !badge || capabilities.storage;
 		},
 	};
 }
 
 /** How many people were helped, and with how much data. */
-function counts(document: Document, words: Words): Part {
-	const make = maker(document);
-	const list = make("dl");
+function counts({ make, said, words }: Kit): Part {
+	const list = make("dl", {});
 	const count = (name: "now" | "today" | "week" | "total") => {
 		const people = make("dd", { "data-count": name });
 		const data = make("dd", { class: "data" });
-		list.append(make("div", {}, make("dt", {}, words.say(name)), people, data));
+		list.append(make("div", {}, said("dt", name), people, data));
 		return (n: number, amount: string) => {
-			setAttribute(people, "data-value", String(n));
+			setAttributes(people, { "data-value": `${n}` });
 			setText(people, words.people(n));
 			setText(data, amount);
 		};
 	};
-	const [now, today, week, total] = [count("now"), count("today"), count("week"), count("total")];
-	const heading = make("h2", {}, words.say("people"));
+	const now = count("now");
+	const spans = (["today", "week", "total"] as const).map((name) => {
+		const show = count(name);
+		return ({ [name]: { people, bytes } }: Totals) => show(people, words.bytes(bytes));
+	});
 	return {
-		node: make("section", { class: "counts" }, heading, list, make("p", { class: "hint" }, words.say("people_hint"))),
+		node: make("section", { class: "counts" }, said("h2", "people"), list, said("p", "people_hint", { class: "hint" })),
 		show({ snapshot, totals }) {
 			now(snapshot.connected, words.rate(snapshot.rate));
-			today(totals.today.people, words.bytes(totals.today.bytes));
-			week(totals.week.people, words.bytes(totals.week.bytes));
-			total(totals.total.people, words.bytes(totals.total.bytes));
+			for (const show of spans) show(totals);
 		},
 	};
 }
 
 /** Whether this network can help, and what to do if it can only help some. A badge tells only of that. */
-function network(document: Document, words: Words, badge: boolean, ask: Ask): Part {
-	const make = maker(document);
-	const text = make("p", { class: "nat" });
-	const tips = (["tip_upnp", "tip_nat", "tip_vpn", "tip_other"] as const).map((tip) => make("li", {}, words.say(tip)));
+function network({ make, said, button, words }: Kit, badge: boolean): Part {
+	const text = make("p", {});
+	const tips = (["tip_upnp", "tip_nat", "tip_vpn", "tip_network"] as const).map((tip) => said("li", tip));
 	const list = make("ul", {}, ...tips);
-	const test = make("button", { type: "button", id: "test" }, words.say("test"));
-	test.addEventListener("click", () => void ask({ do: "retry" }));
-	const node = make("section", { class: "network" }, make("h2", {}, words.say("network")), text, list, test);
+	const test = button("test", "test", { do: "retry" });
+	const node = make("section", {}, said("h2", "network"), text, list, test);
 	return {
 		node,
 		show({ settings, snapshot: { nat } }) {
-			node.hidden = badge && nat !== "restricted";
+			const restricted = nat === "restricted";
+			node.hidden = badge && !restricted;
 			setText(text, words.say(`nat_${nat}`));
-			list.hidden = nat !== "restricted";
-			test.hidden = nat !== "restricted" || !settings.enabled;
+			list.hidden = !restricted;
+			test.hidden = !restricted || !settings.enabled;
 		},
 	};
 }
 
 /** What leaves the machine. */
-function privacy(document: Document, words: Words): Part {
-	const make = maker(document);
-	const lines = (["privacy_broker", "privacy_peers", "privacy_none"] as const).map((line) => make("p", {}, words.say(line)));
-	return { node: make("details", { class: "panel" }, make("summary", {}, words.say("privacy")), ...lines), show() {} };
+function privacy({ make, said }: Kit): Part {
+	const lines = (["privacy_broker", "privacy_peers", "privacy_none"] as const).map((line) => said("p", line));
+	return { node: make("details", {}, said("summary", "privacy"), ...lines), show() {} };
 }

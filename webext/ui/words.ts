@@ -37,8 +37,6 @@ export interface Words {
 	bytes(n: number): string;
 	/** Bytes a second. */
 	rate(n: number): string;
-	/** A whole number of hours ago, or "now" for 0. */
-	hoursAgo(n: number): string;
 }
 
 /** The words of an extension: the browser chooses the language. */
@@ -73,8 +71,8 @@ function fill(entry: Messages[string] | undefined, values: readonly string[]): s
 function wordsFrom(lookup: (key: string, values: string[]) => string): Words {
 	const lang = lookup("lang", []);
 	const plural = new Intl.PluralRules(lang);
-	const ago = new Intl.RelativeTimeFormat(lang, { numeric: "auto" });
 	const format = (n: number, options: Intl.NumberFormatOptions) => new Intl.NumberFormat(lang, options).format(n);
+	const dir = rightToLeft.includes(lang) ? "rtl" : "ltr";
 	const people = (n: number) => format(n, n < 1e4 ? {} : { notation: "compact", maximumSignificantDigits: 3 });
 	const amount = (n: number, suffix: string) => {
 		const [scale, unit] = dataUnit(n);
@@ -82,19 +80,19 @@ function wordsFrom(lookup: (key: string, values: string[]) => string): Words {
 		return format(scaled, {
 			style: "unit",
 			unit: unit + suffix,
-			unitDisplay: "short",
+			// In Arabic script, short is not short enough.
+			unitDisplay: dir === "rtl" ? "narrow" : "short",
 			maximumFractionDigits: scaled < 10 && unit !== "kilobyte" ? 1 : 0,
 		});
 	};
 	return {
 		lang,
-		dir: rightToLeft.includes(lang) ? "rtl" : "ltr",
+		dir,
 		say: (key, ...values) => lookup(key, values),
 		count: (key, n) => lookup(`${key}_${plural.select(n)}`, [people(n)]),
 		people,
 		bytes: (n) => amount(n, ""),
 		rate: (n) => amount(n, "-per-second"),
-		hoursAgo: (n) => (n === 0 ? ago.format(0, "second") : ago.format(-n, "hour")),
 	};
 }
 
