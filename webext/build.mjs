@@ -15,8 +15,8 @@ import { tree, weigh, zip } from "./build/pack.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
-/** The most that a volunteer should have to load, in bytes. */
-const limits = { scripts: 24 << 10, scriptsGzip: 9 << 10, badgeGzip: 15 << 10, package: 150 << 10 };
+/** The most that each may weigh, in bytes; doc/webext.md (Sizes) says where the figures come from. */
+const limits = { scripts: 40 << 10, scriptsGzip: 17 << 10, badgeGzip: 15 << 10, package: 150 << 10 };
 
 /** What each target is made of: the scripts by the name they get, and the files that are copied. */
 const targets = {

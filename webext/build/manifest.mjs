@@ -18,20 +18,20 @@ export function policy(test, more = "") {
 const testKey =
 	"MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA11BfU9thcvteaOfpstPUTC0rXdTOMpGucQddpzpK/vOuOuo6XTdxgtOg3bDJXcvEZv7tk5siS4O8XXlS13L6fW8BopnbSfiRLT2KdOOmw6RJugkrMW0+pTT89awhRxg5QAYiKb5lLQ/APW9xTo+wUzkZi2WtAC3uH7UHgaXpZSG7/dX6H0rRts7Nlj+CnxIGqoxPfXbTlyIBv2Dfi6ea9lKi+tsfaj+oih7mwChoG1/3AYF8J6Ojd/n+iJHeETAnfL7lVG0yi5PbPQ89rIdMv3eMuixw9xY2F6jl9yvLbizSNLK8CADs0sqvKx+1KL1DARg/uXZirv+SkQEr0VouBwIDAQAB";
 
-/** The icon in a state (off, on, helping), by its size. */
-const icon = (state) => Object.fromEntries([16, 32, 48, 128].map((size) => [size, `icons/${state}-${size}.png`]));
+/** The icon by its size; kind is "" or a state with a hyphen (see shell/extension.ts). */
+const icons = (kind) => Object.fromEntries([16, 32, 48, 128].map((size) => [size, `icons/${kind}${size}.png`]));
 
 /** The manifest of a target: "chromium", "firefox" or "firefox-mv2". */
 export function manifest(target, { version, test }) {
 	const csp = policy(test);
-	const action = { default_popup: "popup.html", default_icon: icon("off"), default_title: "__MSG_appName__" };
+	const action = { default_popup: "popup.html", default_icon: icons("off-"), default_title: "__MSG_appName__" };
 	const all = {
 		manifest_version: target === "firefox-mv2" ? 2 : 3,
 		name: "__MSG_appName__",
 		description: "__MSG_appDesc__",
 		version,
 		default_locale: "en",
-		icons: icon("on"),
+		icons: icons(""),
 	};
 	switch (target) {
 		case "chromium":

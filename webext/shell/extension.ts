@@ -45,8 +45,8 @@ const storage: Store = {
 async function show({ settings, snapshot: { connected } }: View, minutes: number): Promise<void> {
 	const button = api.action ?? api.browserAction;
 	void button.setBadgeText({ text: connected > 0 ? String(connected) : "" });
-	const state = connected > 0 ? "helping" : settings.enabled ? "on" : "off";
-	void button.setIcon({ path: { 16: `icons/${state}-16.png`, 32: `icons/${state}-32.png` } });
+	const kind = connected > 0 ? "helping-" : settings.enabled ? "" : "off-";
+	void button.setIcon({ path: { 16: `icons/${kind}16.png`, 32: `icons/${kind}32.png` } });
 	if (!settings.enabled) await api.alarms.clear(watchdog);
 	// Made again, an alarm would begin its time anew.
 	else if (!(await api.alarms.get(watchdog))) await api.alarms.create(watchdog, { periodInMinutes: minutes });
