@@ -27,13 +27,12 @@ export class OffscreenPage implements Runner {
 		return this.#inTurn(async () => {
 			await open();
 			const command: Command = { to: "engine", do: "apply", settings, used, watched: this.#watched };
-			try {
-				await this.#ask(command);
-			} catch {
+			const report = await ask(command).catch(async () => {
 				await close();
 				await open();
-				await this.#ask(command);
-			}
+				return ask(command);
+			});
+			await this.#hear(report);
 		});
 	}
 
@@ -41,25 +40,18 @@ export class OffscreenPage implements Runner {
 		this.#wanted = false;
 		return this.#inTurn(async () => {
 			if (!(await isOpen())) return;
-			try {
-				await this.#ask({ to: "engine", do: "stop", drain });
-			} catch {
-				await close();
-			}
+			const report = await ask({ to: "engine", do: "stop", drain }).catch(close);
+			if (report) await this.#hear(report);
 		});
 	}
 
 	retry(): Promise<void> {
-		return this.#inTurn(async () => {
-			if (await isOpen()) await this.#ask({ to: "engine", do: "retry" });
-		});
+		return this.#tell({ to: "engine", do: "retry" });
 	}
 
 	watch(watched: boolean): Promise<void> {
 		this.#watched = watched;
-		return this.#inTurn(async () => {
-			if (await isOpen()) await this.#ask({ to: "engine", do: "watch", watched: this.#watched });
-		});
+		return this.#tell({ to: "engine", do: "watch", watched });
 	}
 
 	/** Closes the document, whose engine is off, unless it has been given something to do since. */
@@ -69,26 +61,33 @@ export class OffscreenPage implements Runner {
 		});
 	}
 
-	/** Rejects if there is no good answer in time. */
-	async #ask(command: Command): Promise<void> {
-		let timer: ReturnType<typeof setTimeout> | undefined;
-		const late = new Promise<never>((_, reject) => {
-			timer = setTimeout(() => reject(new Error("the offscreen document does not answer")), patience);
+	/** Tells the document, if there is one. */
+	#tell(command: Command): Promise<void> {
+		return this.#inTurn(async () => {
+			if (await isOpen()) await this.#hear(await ask(command));
 		});
-		try {
-			const answer = (await Promise.race([chrome.runtime.sendMessage(command), late])) as Report | Failure | undefined;
-			if (!answer) throw new Error("the offscreen document has not loaded");
-			if ("error" in answer) throw new Error(answer.error);
-			await this.#hear(answer);
-		} finally {
-			clearTimeout(timer);
-		}
 	}
 
 	#inTurn(act: () => Promise<void>): Promise<void> {
 		const turn = this.#last.then(act, act);
 		this.#last = turn;
 		return turn;
+	}
+}
+
+/** Rejects if there is no good answer in time. */
+async function ask(command: Command): Promise<Report> {
+	let timer: ReturnType<typeof setTimeout> | undefined;
+	const late = new Promise<never>((_, reject) => {
+		timer = setTimeout(() => reject(new Error("the offscreen document does not answer")), patience);
+	});
+	try {
+		const answer = (await Promise.race([chrome.runtime.sendMessage(command), late])) as Report | Failure | undefined;
+		if (!answer) throw new Error("the offscreen document has not loaded");
+		if ("error" in answer) throw new Error(answer.error);
+		return answer;
+	} finally {
+		clearTimeout(timer);
 	}
 }
 
