@@ -68,7 +68,7 @@ export function decodePollResponse(text: string): PollResponse {
 	const match = status === CLIENT_MATCH;
 	const offer = get("offer", "");
 	const nextPoll = get("nextpoll", 0);
-	check(status && (offer || !match) && Number.isInteger(nextPoll), "poll response");
+	check(status && (offer || !match) && Number.isInteger(nextPoll));
 	return { status, offer: match ? offer : "", nat: get("nat", "") || "unknown", nextPoll, relayURL: get("relayurl", "") };
 }
 
@@ -83,14 +83,14 @@ export const encodeAnswerRequest = (sid: string, answer: string): string =>
 export function decodeAnswerRequest(text: string): { sid: string; answer: string } {
 	const get = members(text);
 	const [sid, answer] = [get("sid", ""), get("answer", "")];
-	check(/^1(\.|$)/.test(get("version", "")) && sid && decodeDescription(answer), "answer");
+	check(/^1(\.|$)/.test(get("version", "")) && sid && decodeDescription(answer));
 	return { sid, answer };
 }
 
 /** Whether the answer has reached its client. */
 export function decodeAnswerResponse(text: string): boolean {
 	const status = members(text)("status", "");
-	check(status, "answer response");
+	check(status);
 	return status === "success";
 }
 
@@ -99,13 +99,13 @@ export const encodeDescription = (d: Description): string => JSON.stringify({ ty
 /** Reads the wrapper, whose member names, unlike those of the messages, are case-sensitive. */
 export function decodeDescription(text: string): Description {
 	const { type, sdp } = JSON.parse(text);
-	check(typeof sdp === "string" && ["offer", "answer", "pranswer", "rollback"].includes(type), "session description");
+	check(typeof sdp === "string" && ["offer", "answer", "pranswer", "rollback"].includes(type));
 	return { type, sdp };
 }
 
-/** Throws, saying what is not as it must be, unless it is. */
-export function check(good: unknown, what: string): asserts good {
-	if (!good) throw new Error(what);
+/** Throws unless what a stranger has sent is as it must be. Nobody is told why not: there is nobody who could do something about it. */
+export function check(good: unknown): asserts good {
+	if (!good) throw new Error("refused");
 }
 
 /**
@@ -116,11 +116,11 @@ function members(
 	text: string,
 ): <T extends string | number>(lowerCaseName: string, fallback: T) => T extends string ? string : number {
 	const value = JSON.parse(text) ?? {};
-	check(typeof value === "object" && !Array.isArray(value), "no object");
+	check(typeof value === "object" && !Array.isArray(value));
 	const all = new Map(Object.entries(value).map(([name, v]) => [name.toLowerCase(), v]));
 	return (name, fallback) => {
 		const v = all.get(name) ?? fallback;
-		check(typeof v === typeof fallback, name);
+		check(typeof v === typeof fallback);
 		return v as never;
 	};
 }

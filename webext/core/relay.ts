@@ -27,14 +27,14 @@ export function matches(pattern: string, host: string, labels: boolean): boolean
  * stand for this device or its neighbours are refused as well, and the pattern counts by labels. Throws if the relay is refused.
  */
 export function checkRelay(text: string, rule: RelayRule): URL {
-	check(/^(wss?|https):\/\//i.test(text), "neither WebSocket nor WebTransport");
+	check(/^(wss?|https):\/\//i.test(text));
 	const url = new URL(text);
 	const { hostname: host, protocol } = url;
 	const address = parseAddress(host.replace(/^\[|\]$/g, ""));
 	const hidden = address ? isForbidden(address) : /(^|\.)local(host)?\.?$/.test(host);
-	check(rule.allowPrivate || !hidden, "relay at a private address");
-	check(rule.allowPlain || protocol !== "ws:", "relay without TLS");
-	check(matches(rule.pattern, host, true), "relay outside the pattern");
+	check(rule.allowPrivate || !hidden);
+	check(rule.allowPlain || protocol !== "ws:");
+	check(matches(rule.pattern, host, true));
 	return url;
 }
 

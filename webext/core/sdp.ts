@@ -29,8 +29,8 @@ function withoutLocal(text: string, local: boolean): string {
 export function readRemote<T extends Description["type"]>(wrapper: string, type: T, local: boolean): { type: T; sdp: string } {
 	const d = decodeDescription(wrapper);
 	const media = d.sdp.match(/^m=.*/gm) ?? [];
-	check(d.type === type && /^v=0\r?\n/.test(d.sdp), "no description of this type");
-	check(media.length === 1 && media[0]?.startsWith("m=application "), "not of a data channel");
+	check(d.type === type && /^v=0\r?\n/.test(d.sdp));
+	check(media.length === 1 && media[0]?.startsWith("m=application "));
 	return { type, sdp: withoutLocal(d.sdp, local) };
 }
 
