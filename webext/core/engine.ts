@@ -6,7 +6,6 @@ import { Obstacle } from "./peer.ts";
 import type { Conditions, Ports } from "./ports.ts";
 import { Schedule, spread } from "./schedule.ts";
 import { Session } from "./session.ts";
-import { defaults } from "./settings.ts";
 import type { Delta, NAT, Pause, Phase, SessionState, Settings, Snapshot, Trouble } from "./types.ts";
 import { within } from "./wait.ts";
 
@@ -46,7 +45,8 @@ export class Engine {
 	readonly #nat = new NATState();
 	readonly #sessions = new Set<Session>();
 
-	#settings = defaults();
+	/** start's */
+	#settings!: Settings;
 	#conditions: Conditions = { charging: null, metered: null, online: true };
 	/** Aborted when the engine is switched off; null while it is. */
 	#life: AbortController | null = null;
@@ -57,8 +57,6 @@ export class Engine {
 	#draining = false;
 	/** Ends the wait for the end of draining. */
 	#undrain = () => {};
-	/** Those who wait for the end. */
-	#stopped: (() => void)[] = [];
 
 	/** When, and what the last poll and the last person were: ms since 1970, 0 for never. */
 	#nextPoll = 0;
@@ -105,8 +103,9 @@ export class Engine {
 
 	/** Ends: at once, or with drain when the sessions have ended by themselves, at most five minutes later. Resolves when it is off. */
 	stop({ drain }: { drain: boolean }): Promise<void> {
-		if (!this.#life) return Promise.resolve();
-		const off = new Promise<void>((resolve) => this.#stopped.push(resolve));
+		const life = this.#life?.signal;
+		if (!life) return Promise.resolve();
+		const off = new Promise<void>((resolve) => life.addEventListener("abort", () => resolve()));
 		if (drain && this.#sessions.size) {
 			this.#draining = true;
 			this.#undrain();
@@ -118,6 +117,7 @@ export class Engine {
 
 	/** Tests the network again, and asks the broker at once. */
 	retry(): void {
+		if (!this.#life) return;
 		this.#nat.moved();
 		this.#schedule.reset();
 		this.#trouble = null;
@@ -160,7 +160,6 @@ export class Engine {
 		this.#step.abort();
 		this.#cut();
 		this.#tell();
-		for (const resolve of this.#stopped.splice(0)) resolve();
 	}
 
 	/** Does one thing after another. What it does next depends on nothing but the state, so that whoever changes that only wakes it. */
@@ -200,7 +199,7 @@ export class Engine {
 			found = await probe(this.config, this.ports, signal);
 		} catch (error) {
 			if (signal.aborted) return;
-			if (error instanceof Obstacle) trouble = error.trouble;
+			if (error instanceof Obstacle) trouble = error.message;
 		}
 		this.#nat.found(found, this.ports.clock.now());
 		this.#trouble = trouble;

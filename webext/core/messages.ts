@@ -64,20 +64,12 @@ export const encodePollRequest = (r: PollRequest): string =>
 
 export function decodePollResponse(text: string): PollResponse {
 	const get = members(text);
-	const status = string(get("status"));
-	if (!status) throw new Error("no status");
+	const status = get("status", "");
 	const match = status === CLIENT_MATCH;
-	const offer = string(get("offer"));
-	if (match && !offer) throw new Error("no offer");
-	const nextPoll = get("nextpoll") ?? 0;
-	if (!Number.isInteger(nextPoll)) throw new Error("NextPoll");
-	return {
-		status,
-		offer: match ? offer : "",
-		nat: string(get("nat")) || "unknown",
-		nextPoll: nextPoll as number,
-		relayURL: string(get("relayurl")),
-	};
+	const offer = get("offer", "");
+	const nextPoll = get("nextpoll", 0);
+	check(status && (offer || !match) && Number.isInteger(nextPoll));
+	return { status, offer: match ? offer : "", nat: get("nat", "") || "unknown", nextPoll, relayURL: get("relayurl", "") };
 }
 
 /** The body of a request to the probe service: a match with our own offer. */
@@ -90,18 +82,15 @@ export const encodeAnswerRequest = (sid: string, answer: string): string =>
 /** Reads the probe service's reply. */
 export function decodeAnswerRequest(text: string): { sid: string; answer: string } {
 	const get = members(text);
-	if (string(get("version")).split(".")[0] !== "1") throw new Error("version");
-	const sid = string(get("sid"));
-	const answer = string(get("answer"));
-	if (!sid || !answer) throw new Error("no sid or answer");
-	decodeDescription(answer);
+	const [sid, answer] = [get("sid", ""), get("answer", "")];
+	check(/^1(\.|$)/.test(get("version", "")) && sid && decodeDescription(answer));
 	return { sid, answer };
 }
 
 /** Whether the answer has reached its client. */
 export function decodeAnswerResponse(text: string): boolean {
-	const status = string(members(text)("status"));
-	if (!status) throw new Error("no status");
+	const status = members(text)("status", "");
+	check(status);
 	return status === "success";
 }
 
@@ -109,25 +98,29 @@ export const encodeDescription = (d: Description): string => JSON.stringify({ ty
 
 /** Reads the wrapper, whose member names, unlike those of the messages, are case-sensitive. */
 export function decodeDescription(text: string): Description {
-	const { type, sdp } = object(JSON.parse(text));
-	if (typeof sdp !== "string" || !["offer", "answer", "pranswer", "rollback"].includes(type as string))
-		throw new Error("session description");
-	return { type: type as Description["type"], sdp };
+	const { type, sdp } = JSON.parse(text);
+	check(typeof sdp === "string" && ["offer", "answer", "pranswer", "rollback"].includes(type));
+	return { type, sdp };
 }
 
-function object(value: unknown): Record<string, unknown> {
-	if (!value || typeof value !== "object" || Array.isArray(value)) throw new Error("no object");
-	return value as Record<string, unknown>;
+/** Throws unless what a stranger has sent is as it must be. Nobody is told why not: there is nobody who could do something about it. */
+export function check(good: unknown): asserts good {
+	if (!good) throw new Error("refused");
 }
 
-/** Reads a JSON object, or null for an empty one. The function it returns finds a member whatever its case, the last of several. */
-function members(text: string): (lowerCaseName: string) => unknown {
-	const all = new Map(Object.entries(object(JSON.parse(text) ?? {})).map(([name, value]) => [name.toLowerCase(), value]));
-	return (name) => all.get(name);
-}
-
-/** A string member; an absent one and null are empty. */
-function string(value: unknown): string {
-	if (typeof (value ?? "") !== "string") throw new Error("no string");
-	return (value ?? "") as string;
+/**
+ * Reads a JSON object, or null for an empty one. The function it returns finds a member, the last that has this name in whatever
+ * case; it must be of the fallback's type, which stands in for an absent one and for null.
+ */
+function members(
+	text: string,
+): <T extends string | number>(lowerCaseName: string, fallback: T) => T extends string ? string : number {
+	const value = JSON.parse(text) ?? {};
+	check(typeof value === "object" && !Array.isArray(value));
+	const all = new Map(Object.entries(value).map(([name, v]) => [name.toLowerCase(), v]));
+	return (name, fallback) => {
+		const v = all.get(name) ?? fallback;
+		check(typeof v === typeof fallback);
+		return v as never;
+	};
 }

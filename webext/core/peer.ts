@@ -8,9 +8,7 @@ const SETTLE = 200;
 
 /** Something of our own that stands in every client's way. */
 export class Obstacle extends Error {
-	constructor(readonly trouble: Trouble) {
-		super(trouble);
-	}
+	declare message: Trouble;
 }
 
 /** Makes a connection, which lives until signal is aborted. */

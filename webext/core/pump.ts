@@ -14,11 +14,8 @@ const LOOK = 20;
  */
 const CAP = 4 * 1024 * 1024;
 
-/** What a message costs beside its bytes, so that empty ones are not free. */
-const OVERHEAD = 64;
-
-/** How much of a queue may have been sent before it is moved up. */
-const COMPACT = 1000;
+/** What a message costs beside its bytes, about, so that small ones are not free. */
+const OVERHEAD = 256;
 
 /** The largest message that is made of several, and the largest that is handed on whole (server and client take 65535 bytes). */
 const JOINED = 64 * 1024 - 1;
@@ -42,7 +39,7 @@ interface Sink {
 
 /** What pumps share, and whom they tell. */
 export interface PumpContext {
-	clock: Clock;
+	ports: { clock: Clock };
 	limit: RateLimit;
 	/** Bytes that have been sent on: up to the relay, or down to the client. */
 	sent(up: number, down: number): void;
@@ -50,10 +47,9 @@ export interface PumpContext {
 
 /** One direction. Messages wait in it for their sink to be there, for room in it, and for the rate limit. */
 class Flow {
-	/** Messages taken so far. */
-	taken = 0;
-	#queue: ArrayBuffer[] = [];
-	#next = 0;
+	/** Messages have come since this was last false. */
+	moved = false;
+	readonly #queue: ArrayBuffer[] = [];
 	#held = 0;
 	#full = false;
 	#soon = false;
@@ -72,14 +68,14 @@ class Flow {
 	push(message: ArrayBuffer): boolean {
 		const size = message.byteLength + OVERHEAD;
 		if (this.#held + size + (this.#sink?.bufferedAmount ?? 0) > CAP) return false;
-		this.taken++;
+		this.moved = true;
 		this.#held += size;
 		this.#queue.push(message);
 		if (!this.joins) this.run();
 		else if (!this.#soon) {
 			// What has come in one go leaves as one message: a quarter of the work less (webext.md, section 4).
 			this.#soon = true;
-			this.context.clock.soon(() => {
+			this.context.ports.clock.soon(() => {
 				this.#soon = false;
 				this.run();
 			});
@@ -92,23 +88,23 @@ class Flow {
 		this.run();
 	}
 
-	/** Sends what may be sent now, and comes back for the rest. Without delay it sends everything, because there is no later. */
-	run(delay = true): void {
-		const { clock, limit } = this.context;
+	/** Sends what may be sent now, and comes back for the rest. With all it sends everything, because there is no later. */
+	run(all = false): void {
+		const { limit, ports } = this.context;
 		this.#cancel();
-		while (this.#sink && this.#next < this.#queue.length) {
+		while (this.#sink && this.#queue.length) {
 			this.#full = this.#sink.bufferedAmount > (this.#full ? LOW : HIGH);
-			const pause = this.#full ? LOOK : limit.wait(clock.now());
-			if (pause && delay) {
-				this.#cancel = clock.after(pause, () => this.run());
-				return;
+			const pause = all ? 0 : this.#full ? LOOK : limit.wait(ports.clock.now());
+			if (pause) {
+				this.#cancel = ports.clock.after(pause, () => this.run());
+				break;
 			}
 			const message = this.#take();
 			try {
 				this.#sink.send(message);
 			} catch {
 				this.failed();
-				return;
+				break;
 			}
 			limit.take(message.byteLength);
 			this.sent(message.byteLength);
@@ -118,35 +114,25 @@ class Flow {
 	end(): void {
 		this.#cancel();
 		this.#sink = null;
-		this.#queue = [];
+		this.#queue.length = 0;
 		this.#held = CAP;
 	}
 
 	/** Takes the next message from the queue, or several as one. */
 	#take(): ArrayBuffer {
-		const first = this.#next;
+		const parts: Uint8Array[] = [];
 		let size = 0;
-		do size += this.#queue[this.#next++]?.byteLength ?? 0;
-		while (this.joins && size + (this.#queue[this.#next]?.byteLength ?? JOINED) <= JOINED);
-		const parts = this.#queue.slice(first, this.#next);
-		this.#held -= size + parts.length * OVERHEAD;
-		if (this.#next > COMPACT || this.#next === this.#queue.length) {
-			this.#queue.splice(0, this.#next);
-			this.#next = 0;
-		}
-		return join(parts, size);
+		do {
+			const next = this.#queue.shift() as ArrayBuffer;
+			this.#held -= next.byteLength + OVERHEAD;
+			if (!this.joins) return next;
+			parts.push(new Uint8Array(next));
+			size += next.byteLength;
+		} while (size + (this.#queue[0]?.byteLength ?? JOINED) <= JOINED);
+		const joined = new Uint8Array(size);
+		for (const part of parts.reverse()) joined.set(part, (size -= part.length));
+		return joined.buffer;
 	}
-}
-
-function join(parts: ArrayBuffer[], size: number): ArrayBuffer {
-	if (parts.length === 1) return parts[0] as ArrayBuffer;
-	const all = new Uint8Array(size);
-	let at = 0;
-	for (const part of parts) {
-		all.set(new Uint8Array(part), at);
-		at += part.byteLength;
-	}
-	return all.buffer;
 }
 
 /**
@@ -183,7 +169,7 @@ export class Pump {
 		channel.onbufferedamountlow = () => this.#down.run();
 		channel.onmessage = ({ data }) => this.#take(this.#up, data, JOINED);
 		channel.onclose = () => {
-			this.#up.run(false);
+			this.#up.run(true);
 			this.end();
 		};
 	}
@@ -197,8 +183,7 @@ export class Pump {
 		}
 		carrier.onmessage = ({ data }) => this.#take(this.#down, data, PIECE);
 		carrier.onclose = () => this.#drain();
-		const now = this.context.clock.now();
-		this.#watch(now, now, 0, 0);
+		this.#watch(0, 0);
 		this.#down.open(this.channel);
 		this.#up.open(carrier);
 	}
@@ -223,25 +208,26 @@ export class Pump {
 		}
 	}
 
-	/** Ends a pump on which nothing moves any more. */
-	#watch(moved: number, heard: number, up: number, down: number): void {
-		this.#cancel = this.context.clock.after(TICK, () => {
-			const now = this.context.clock.now();
-			if (this.#down.taken !== down) moved = heard = now;
-			if (this.#up.taken !== up) moved = now;
-			if (now - moved >= IDLE || now - heard >= SILENT) this.end();
-			else this.#watch(moved, heard, this.#up.taken, this.#down.taken);
+	/** Ends a pump on which nothing moves any more. Time is counted in ticks: while the device sleeps nobody is silent. */
+	#watch(idle: number, silent: number): void {
+		this.#cancel = this.context.ports.clock.after(TICK, () => {
+			const [up, down] = [this.#up, this.#down];
+			const idles = up.moved || down.moved ? 0 : idle + TICK;
+			const silence = down.moved ? 0 : silent + TICK;
+			up.moved = down.moved = false;
+			if (idles >= IDLE || silence >= SILENT) this.end();
+			else this.#watch(idles, silence);
 		});
 	}
 
 	/** The relay is gone: lets the client have what came from it. */
 	#drain(): void {
-		this.#down.run(false);
+		this.#down.run(true);
 		if (this.#ended) return;
 		this.channel.onmessage = null;
 		this.channel.onclose = () => this.end();
 		this.channel.close();
 		this.#cancel();
-		this.#cancel = this.context.clock.after(DRAIN, () => this.end());
+		this.#cancel = this.context.ports.clock.after(DRAIN, () => this.end());
 	}
 }

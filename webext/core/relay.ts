@@ -1,4 +1,5 @@
 import { isForbidden, parseAddress } from "./address.ts";
+import { check } from "./messages.ts";
 
 /** What a relay that the broker names must satisfy. */
 export interface RelayRule {
@@ -10,35 +11,30 @@ export interface RelayRule {
 	allowPlain: boolean;
 }
 
-/** "^name$" is that name alone, "name$" every name that ends so; the "$" may be missing on the wire (spec section 3.4). */
-function readPattern(pattern: string): { exact: boolean; name: string } {
-	const text = pattern.endsWith("$") ? pattern.slice(0, -1) : pattern;
-	const exact = text.startsWith("^");
-	return { exact, name: exact ? text.slice(1) : text };
-}
-
-/** Whether pattern accepts host, by the letter of spec section 3.4. */
-export function matches(pattern: string, host: string): boolean {
-	const { exact, name } = readPattern(pattern);
-	return exact ? host === name : host.endsWith(name);
+/**
+ * Whether pattern accepts host: "^name$" is that name alone, "name$" every name that ends so; the "$" may be missing on the wire
+ * (spec section 3.4). With labels it must end so from the beginning of a label: what only ends in the same letters may
+ * belong to anybody.
+ */
+export function matches(pattern: string, host: string, labels: boolean): boolean {
+	const [, exact, name = ""] = /^(\^?)(.*?)\$?$/.exec(pattern) ?? [];
+	if (exact) return host === name;
+	return host.endsWith(name) && (!labels || !name || `.${host}`.endsWith(name.replace(/^\.?/, ".")));
 }
 
 /**
  * Reads the URL of a relay: wss, or https for WebTransport. The tests are those of spec section 8.4, made stricter: names that
- * stand for this device are refused, and so is a name that ends as the pattern says but not where a label begins, which
- * may belong to anybody. Throws if the relay is refused.
+ * stand for this device or its neighbours are refused as well, and the pattern counts by labels. Throws if the relay is refused.
  */
 export function checkRelay(text: string, rule: RelayRule): URL {
-	if (!/^(wss?|https):\/\//i.test(text)) throw new Error("neither WebSocket nor WebTransport");
+	check(/^(wss?|https):\/\//i.test(text));
 	const url = new URL(text);
-	if (url.protocol === "ws:" && !rule.allowPlain) throw new Error("relay without TLS");
-	const host = url.hostname;
-	const address = parseAddress(host.replace(/^\[(.*)\]$/, "$1"));
-	const private_ = address ? isForbidden(address) : /(^|\.)(localhost|local)\.?$/.test(host);
-	if (private_ && !rule.allowPrivate) throw new Error("relay at a private address");
-	const { exact, name } = readPattern(rule.pattern);
-	const bounded = exact || !name || host === name || name.startsWith(".") || host.endsWith(`.${name}`);
-	if (!matches(rule.pattern, host) || !bounded) throw new Error("relay outside the pattern");
+	const { hostname: host, protocol } = url;
+	const address = parseAddress(host.replace(/^\[|\]$/g, ""));
+	const hidden = address ? isForbidden(address) : /(^|\.)local(host)?\.?$/.test(host);
+	check(rule.allowPrivate || !hidden);
+	check(rule.allowPlain || protocol !== "ws:");
+	check(matches(rule.pattern, host, true));
 	return url;
 }
 

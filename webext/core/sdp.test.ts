@@ -61,7 +61,7 @@ test("an offer has the browser look for no local addresses", () => {
 	const { sdp } = readRemote(offer(OFFER), "offer", false);
 	assert.equal(sdp, OFFER.replace(/^.*192\.168\.7\.7.*\r\n/m, ""));
 	assert.equal(readRemote(offer(OFFER), "offer", true).sdp, OFFER);
-	assert.equal(readRemote(offer(OFFER.replaceAll("\r\n", "\n")), "offer", true).sdp, OFFER);
+	assert.equal(readRemote(offer(OFFER.replaceAll("\r\n", "\n")), "offer", false).sdp, sdp.replaceAll("\r\n", "\n"));
 });
 
 test("an offer has few candidates", () => {

@@ -1,5 +1,5 @@
 import type { Config } from "./config.ts";
-import { decodeAnswerResponse, encodeAnswerRequest, encodeDescription, type PollResponse } from "./messages.ts";
+import { check, decodeAnswerResponse, encodeAnswerRequest, encodeDescription, type PollResponse } from "./messages.ts";
 import { gather, newPeer, Obstacle } from "./peer.ts";
 import type { Carrier, Peer, Ports } from "./ports.ts";
 import { Pump, type PumpContext } from "./pump.ts";
@@ -25,7 +25,7 @@ const WEB_TRANSPORT = 5e3;
 const IS_OPEN = 1;
 
 /** What sessions share, and whom they tell. */
-export interface SessionContext extends Omit<PumpContext, "clock"> {
+export interface SessionContext extends PumpContext {
 	config: Config;
 	ports: Ports;
 	/** The session is in another state. */
@@ -73,7 +73,7 @@ export class Session {
 				await pump.over;
 			}
 		} catch (error) {
-			if (error instanceof Obstacle) this.#fail(error.trouble);
+			if (error instanceof Obstacle) this.#fail(error.message);
 		}
 		this.close();
 		this.#become(outcome);
@@ -118,7 +118,7 @@ export class Session {
 		const request = encodeAnswerRequest(this.sid, encodeDescription({ type: "answer", sdp }));
 		const url = new URL("answer", config.brokerURL).href;
 		const reply = await within(ports.clock, life, DELIVER, (signal) => ports.post(url, request, signal));
-		if (!decodeAnswerResponse(reply)) throw new Error("client gone");
+		check(decodeAnswerResponse(reply)); // else the client is gone
 	}
 
 	/** Connects to the relay; the carrier ends with the session. An https: relay is tried by WebTransport, then by WebSocket. */
@@ -138,7 +138,7 @@ export class Session {
 		return new Promise((resolve) => {
 			peer.ondatachannel = ({ channel }) => {
 				peer.ondatachannel = (other) => other.channel.close();
-				const pump = new Pump({ ...this.context, clock: this.context.ports.clock }, channel);
+				const pump = new Pump(this.context, channel);
 				this.#life.signal.addEventListener("abort", () => pump.end());
 				if (channel.readyState === "open") resolve(pump);
 				else channel.onopen = () => resolve(pump);

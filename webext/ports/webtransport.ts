@@ -1,8 +1,11 @@
 import type { Carrier, Dial } from "../core/ports.ts";
 
-/** Each frame is its length in 4 bytes, big endian, and so much payload: what would be one message of a WebSocket. */
+/** Each frame is its length in 4 bytes, big endian, not 0, and so much payload: what would be one message of a WebSocket. */
 const HEAD = 4;
 const MAX_FRAME = 65_536;
+
+/** How long after the end of our half of the stream the relay may still read it, ms. */
+const LINGER = 1000;
 
 const CONNECTING = 0;
 const OPEN = 1;
@@ -68,8 +71,8 @@ class Frames implements Carrier {
 	close(): void {
 		if (this.readyState !== OPEN) return;
 		this.end();
-		const over = () => this.transport.close();
-		this.#writer?.close().then(over, over);
+		this.#writer?.close().catch(() => {});
+		setTimeout(() => this.transport.close(), LINGER);
 	}
 
 	/** Tells of the end, once. */
@@ -91,8 +94,9 @@ class Frames implements Carrier {
 			const view = new DataView(all.buffer);
 			let at = 0;
 			while (all.length - at >= HEAD) {
-				const end = at + HEAD + view.getUint32(at);
-				if (end - at > HEAD + MAX_FRAME) return;
+				const length = view.getUint32(at);
+				const end = at + HEAD + length;
+				if (length < 1 || length > MAX_FRAME) return;
 				if (end > all.length) break;
 				this.onmessage?.({ data: all.slice(at + HEAD, end).buffer });
 				at = end;
