@@ -1,4 +1,4 @@
-// Draws ui/icons/<state>-<size>.png from <state>.svg. The results are committed, so that a build needs no browser.
+// Draws ui/icons/<size>.png from icon.svg, and <state>-<size>.png from <state>.svg for other states. The results are committed, so that a build needs no browser.
 //
 //	node icons.mjs
 
@@ -22,14 +22,14 @@ try {
 	const send = (method, params) => browser.send(method, params, sessionId);
 	const { frameTree } = await send("Page.getFrameTree");
 	await send("Emulation.setDefaultBackgroundColorOverride", { color: { r: 0, g: 0, b: 0, a: 0 } });
-	for (const state of ["off", "on", "helping"]) {
+	for (const state of ["icon", "off", "helping"]) {
 		const svg = await readFile(join(folder, `${state}.svg`), "utf8");
 		const html = `<!doctype html><style>body { margin: 0 } svg { display: block; height: 100vh }</style>${svg}`;
 		await send("Page.setDocumentContent", { frameId: frameTree.frame.id, html });
 		for (const size of sizes) {
 			await send("Emulation.setDeviceMetricsOverride", { width: size, height: size, deviceScaleFactor: 1, mobile: false });
 			const { data } = await send("Page.captureScreenshot", { format: "png" });
-			await writeFile(join(folder, `${state}-${size}.png`), data, "base64");
+			await writeFile(join(folder, state === "icon" ? `${size}.png` : `${state}-${size}.png`), data, "base64");
 		}
 	}
 } finally {
