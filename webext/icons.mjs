@@ -1,4 +1,5 @@
-// Draws ui/icons/<size>.png from icon.svg, and <state>-<size>.png from <state>.svg for other states. The results are committed, so that a build needs no browser.
+// Draws ui/icons/<size>.png from icon.svg, and <state>-<size>.png from <state>.svg for other states. The results are committed, so
+// that a build needs no browser.
 //
 //	node icons.mjs
 

@@ -41,38 +41,27 @@ export function form({ make, said, words, ask }: Kit, backend: Backend): Part {
 		const typed = Math.round(Number(amount.value));
 		if (typed >= 1 && typed <= largestBudget) void change({ monthlyBudget: typed * gigabyte });
 	});
-	const people = choice("maxClients", words.people);
-	const rate = choice("rateLimit", words.rate);
-	const budget = choice("monthlyBudget", words.bytes);
-	budget.select.append(said("option", other, { value: other }));
-	setAttributes(budget.select, { "aria-describedby": "used" });
 	const used = make("p", { class: "hint", id: "used" });
+	const budget = choice("monthlyBudget", words.bytes, amount, used);
+	budget.select.append(said("option", other, { value: other }));
+	setAttributes(budget.select, { "aria-describedby": used.id });
+	const lists = [choice("maxClients", words.people), choice("rateLimit", words.rate), budget];
 	const boxes = [box("onlyCharging", "battery"), box("onlyUnmetered", "metered"), box("background", "background")];
 
 	return {
-		node: make(
-			"details",
-			{},
-			said("summary", "settings"),
-			row("maxClients", people.select),
-			row("rateLimit", rate.select),
-			row("monthlyBudget", budget.select, amount, used),
-			...boxes.map((entry) => entry.row),
-		),
+		node: make("details", {}, said("summary", "settings"), ...[...lists, ...boxes].map((entry) => entry.row)),
 		show({ settings, totals, capabilities }) {
 			setText(used, words.say("used", words.bytes(totals.month.bytes)));
 			for (const { row, capability } of boxes) row.hidden = !capabilities[capability];
 			if (pending) return;
 			for (const { box, name } of boxes) box.checked = settings[name];
-			people.show(settings.maxClients);
-			rate.show(settings.rateLimit);
 			// While an amount can be typed, the choice says so.
-			if (amount.hidden) budget.show(settings.monthlyBudget);
+			for (const list of lists) if (list !== budget || amount.hidden) list.show(settings[list.name]);
 		},
 	};
 
 	/** A list of numbers, to which a value that is set but not in it is added. */
-	function choice(name: NumberSetting, text: (n: number) => string) {
+	function choice(name: NumberSetting, text: (n: number) => string, ...more: HTMLElement[]) {
 		const select = make("select", { name, id: name });
 		const add = (n: number) => {
 			const option = make("option", { value: `${n}` });
@@ -87,7 +76,9 @@ export function form({ make, said, words, ask }: Kit, backend: Backend): Part {
 			else void change({ [name]: Number(value) });
 		});
 		return {
+			name,
 			select,
+			row: row(name, select, ...more),
 			show(n: number) {
 				if (![...select.options].some((option) => option.value === `${n}`)) add(n);
 				if (select.value !== `${n}`) select.value = `${n}`;

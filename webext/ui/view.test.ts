@@ -111,6 +111,13 @@ test("the body tells the state, and the page its language", () => {
 	assert.deepEqual([document.documentElement.getAttribute("lang"), document.documentElement.getAttribute("dir")], ["en", "ltr"]);
 });
 
+test("the headline never says off while the switch says on", () => {
+	const { off } = samples;
+	const page = show({ ...off, settings: { ...off.settings, enabled: true } });
+	assert.equal(page.find("class", "title").textContent, english.title_starting.message);
+	assert.equal(show(off).find("class", "title").textContent, english.title_off.message);
+});
+
 test("counters hold bare numbers", () => {
 	const page = show(samples.helping);
 	const values = ["now", "today", "week", "total"].map((name) => page.find("data-count", name).getAttribute("data-value"));

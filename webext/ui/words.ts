@@ -14,6 +14,9 @@ export const locales = ["en", "de", "es", "fa", "ru", "zh_CN", "ar", "tr"] as co
 /** A folder of _locales. */
 export type Locale = (typeof locales)[number];
 
+/** Units of data, each 1000 times the one before. None smaller is shown. */
+const prefixes = ["kilo", "mega", "giga", "tera"];
+
 /** Languages of `locales` that are written from right to left. */
 const rightToLeft = ["ar", "fa"];
 
@@ -75,14 +78,16 @@ function wordsFrom(lookup: (key: string, values: string[]) => string): Words {
 	const dir = rightToLeft.includes(lang) ? "rtl" : "ltr";
 	const people = (n: number) => format(n, n < 1e4 ? {} : { notation: "compact", maximumSignificantDigits: 3 });
 	const amount = (n: number, suffix: string) => {
-		const [scale, unit] = dataUnit(n);
-		const scaled = n / scale;
+		// A unit begins a little early, so that no number has four digits.
+		let power = 0;
+		while (power < prefixes.length - 1 && n >= 999.5 * 1000 ** (power + 1)) power++;
+		const scaled = n / 1000 ** (power + 1);
 		return format(scaled, {
 			style: "unit",
-			unit: unit + suffix,
+			unit: `${prefixes[power]}byte${suffix}`,
 			// In Arabic script, short is not short enough.
 			unitDisplay: dir === "rtl" ? "narrow" : "short",
-			maximumFractionDigits: scaled < 10 && unit !== "kilobyte" ? 1 : 0,
+			maximumFractionDigits: power > 0 && scaled < 9.95 ? 1 : 0,
 		});
 	};
 	return {
@@ -94,12 +99,4 @@ function wordsFrom(lookup: (key: string, values: string[]) => string): Words {
 		bytes: (n) => amount(n, ""),
 		rate: (n) => amount(n, "-per-second"),
 	};
-}
-
-/** The unit in which n bytes are at least 1, with its size; kilobytes at least. A unit begins a little early, so that no number has four digits. */
-function dataUnit(n: number): [number, string] {
-	if (n >= 999.5e9) return [1e12, "terabyte"];
-	if (n >= 999.5e6) return [1e9, "gigabyte"];
-	if (n >= 999.5e3) return [1e6, "megabyte"];
-	return [1e3, "kilobyte"];
 }
