@@ -18,4 +18,6 @@ const runner = new LocalRunner((snapshot, deltas) => {
 const host = extensionHost(runner, { battery: false, metered: false, background: false, storage: true }, watchdogMinutes);
 
 // Tests cannot navigate to a page of an extension in Firefox.
-if (isTestBuild()) api.runtime.onInstalled.addListener(() => void api.tabs.create({ url: "popup.html" }));
+if (isTestBuild())
+	for (const event of [api.runtime.onInstalled, api.runtime.onStartup])
+		event.addListener(() => void api.tabs.create({ url: "popup.html" }));
