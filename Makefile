@@ -52,7 +52,7 @@ lint: ## gofmt, go vet, staticcheck, import rules
 	$(GO) test ./test/floors
 
 .PHONY: test-webext
-test-webext: ## types, style and unit tests of the browser extension, and that its builds are reproducible; then make webext
+test-webext: ## types, style and unit tests of the browser extension, that its builds are reproducible, and make webext
 	scripts/test-webext
 
 .PHONY: test-race

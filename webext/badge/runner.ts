@@ -1,3 +1,4 @@
+import { normalise } from "../core/settings.ts";
 import type { Settings } from "../core/types.ts";
 import type { Tell } from "../shell/engine.ts";
 import type { Runner } from "../shell/runner.ts";
@@ -19,7 +20,7 @@ export class BadgeRunner implements Runner {
 	async apply(settings: Settings, used: number): Promise<void> {
 		this.#loaded ??= this.#load();
 		const runner = await this.#loaded;
-		await runner.apply({ ...settings, rateLimit: lower(settings.rateLimit, this.#rateLimit) }, used);
+		await runner.apply(normalise({ ...settings, rateLimit: lower(settings.rateLimit, this.#rateLimit) }), used);
 	}
 
 	async stop(drain: boolean): Promise<void> {
