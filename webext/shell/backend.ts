@@ -4,6 +4,9 @@ import { api } from "./api.ts";
 /** The name of the connection over which a popup is shown views. */
 export const viewPort = "view";
 
+/** The permission to run without a window. */
+export const background: chrome.permissions.Permissions = { permissions: ["background"] };
+
 /** How a popup asks for something. The answer is a Refusal. */
 export interface Request {
 	to: "host";
@@ -39,6 +42,7 @@ export class RuntimeBackend implements Backend {
 	}
 
 	async send(intent: Intent): Promise<void> {
+		if (intent.do === "set" && intent.settings.background === false) await api.permissions.remove(background);
 		const request: Request = { to: "host", intent };
 		const refusal = (await api.runtime.sendMessage(request)) as Refusal | undefined;
 		if (!refusal) throw new Error("the background does not answer");
@@ -46,6 +50,6 @@ export class RuntimeBackend implements Backend {
 	}
 
 	requestBackground(): Promise<boolean> {
-		return api.permissions.request({ permissions: ["background"] });
+		return api.permissions.request(background);
 	}
 }

@@ -28,6 +28,10 @@ export function extensionHost(runner: Runner, capabilities: Capabilities, minute
 		);
 		return true;
 	});
+	// The volunteer can take it back in the browser's own settings, too.
+	api.permissions.onRemoved.addListener(({ permissions }) => {
+		if (permissions?.includes("background")) void host.send({ do: "set", settings: { background: false } });
+	});
 	api.alarms.onAlarm.addListener(resume);
 	// The browser starts this page for an event only if somebody listens to it.
 	api.runtime.onInstalled.addListener(resume);
