@@ -111,8 +111,9 @@ export class FakeCarrier implements Carrier {
 		if (!this.drains) this.bufferedAmount += data.byteLength;
 	}
 
-	receive(data: unknown): void {
-		this.onmessage?.({ data });
+	/** Returns what a carrier that can wait waits for. */
+	receive(data: unknown): unknown {
+		return this.onmessage?.({ data });
 	}
 
 	close(): void {

@@ -49,6 +49,7 @@ export interface Carrier {
 	/** WebSocket's: 1 is open. */
 	readonly readyState: number;
 	readonly bufferedAmount: number;
+	/** Returns a promise if there is no room for another message; a carrier that can wait for it does. */
 	onmessage: Handler<{ data: unknown }>;
 	onclose: Handler<unknown>;
 	send(data: ArrayBuffer): void;

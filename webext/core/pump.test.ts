@@ -135,6 +135,35 @@ test("a full relay is looked at until it is empty", async () => {
 	assert.equal(b.up, 40 * 60_000);
 });
 
+test("a relay that can wait is told to, and no session of its ends for being slow", async () => {
+	const b = new Bench();
+	b.channel.drains = false;
+	const send = async () => {
+		for (let i = 0; i < 1000; i++) await b.carrier.receive(bytes(10_000, i));
+	};
+	let done = false;
+	send().then(() => {
+		done = true;
+	});
+	await settle();
+	assert.equal(done, false);
+	for (let i = 0; i < 20; i++) {
+		b.channel.drain();
+		await settle();
+	}
+	assert.deepEqual([done, b.over, b.down], [true, false, 10_000_000]);
+});
+
+test("a relay that waits is let go when the session ends", async () => {
+	const b = new Bench();
+	b.channel.drains = false;
+	let waits: unknown;
+	for (let i = 0; i < 250; i++) waits = b.carrier.receive(bytes(10_000));
+	assert(waits instanceof Promise);
+	b.pump.end();
+	await waits;
+});
+
 test("a sender that overwhelms an ordered session ends it", async () => {
 	for (const way of ["channel", "carrier"] as const) {
 		const b = new Bench();

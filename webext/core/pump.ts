@@ -10,7 +10,8 @@ const LOOK = 20;
 
 /**
  * The most that waits in one direction, with what the carrier holds. Neither channel nor WebSocket can be told to wait (webext.md,
- * section 4), so that what a fast sender sends to a slow receiver has to end somewhere.
+ * section 4), so that what a fast sender sends to a slow receiver has to end somewhere. A WebTransport stream can, and waits
+ * while more than HIGH waits here.
  */
 const CAP = 4 * 1024 * 1024;
 
@@ -54,6 +55,7 @@ class Flow {
 	#full = false;
 	#soon = false;
 	#cancel = () => {};
+	#roomy = () => {};
 	#sink: Sink | null = null;
 
 	constructor(
@@ -83,6 +85,14 @@ class Flow {
 		return true;
 	}
 
+	/** Resolves when there is room again for a sender that can wait for it; undefined if there is. */
+	room(): Promise<void> | undefined {
+		if (this.#held < HIGH) return undefined;
+		return new Promise((resolve) => {
+			this.#roomy = resolve;
+		});
+	}
+
 	open(sink: Sink): void {
 		this.#sink = sink;
 		this.run();
@@ -109,10 +119,12 @@ class Flow {
 			limit.take(message.byteLength);
 			this.sent(message.byteLength);
 		}
+		if (this.#held < LOW) this.#roomy();
 	}
 
 	end(): void {
 		this.#cancel();
+		this.#roomy();
 		this.#sink = null;
 		this.#queue.length = 0;
 		this.#held = CAP;
@@ -197,15 +209,17 @@ export class Pump {
 		this.#settle();
 	}
 
-	#take(flow: Flow, data: unknown, piece: number): void {
-		if (this.#ended || !(data instanceof ArrayBuffer)) return; // nobody sends texts (spec section 6)
+	/** Takes a message for flow. What it returns tells a sender that can wait when to send the next. */
+	#take(flow: Flow, data: unknown, piece: number): Promise<void> | undefined {
+		if (this.#ended || !(data instanceof ArrayBuffer)) return undefined; // nobody sends texts (spec section 6)
 		const { ordered } = this.channel;
 		const size = ordered ? piece : JOINED;
-		if (!ordered && data.byteLength > size) return;
+		if (!ordered && data.byteLength > size) return undefined;
 		for (let at = 0; at < data.byteLength; at += size) {
 			const part = data.byteLength > size ? data.slice(at, at + size) : data;
 			if (!flow.push(part) && ordered) this.end();
 		}
+		return this.#ended ? undefined : flow.room();
 	}
 
 	/** Ends a pump on which nothing moves any more. Time is counted in ticks: while the device sleeps nobody is silent. */

@@ -98,7 +98,7 @@ class Frames implements Carrier {
 				const end = at + HEAD + length;
 				if (length < 1 || length > MAX_FRAME) return;
 				if (end > all.length) break;
-				this.onmessage?.({ data: all.slice(at + HEAD, end).buffer });
+				await this.onmessage?.({ data: all.slice(at + HEAD, end).buffer });
 				at = end;
 			}
 			rest = all.subarray(at);
