@@ -18,7 +18,7 @@ const (
 	AnyBrowser Profile = ""         // one of the browsers, at random
 	Chromium   Profile = "chromium" // Chromium 156
 	Firefox    Profile = "firefox"  // Firefox ESR 153
-	Pion       Profile = "pion"     // pion/webrtc 4.2, for comparison: no disguise
+	Pion       Profile = "pion"     // pion/webrtc 4.2, for comparison: no disguise, and a cookie exchange (HelloVerifyRequest)
 )
 
 // firefoxShare is in how many of a hundred endpoints AnyBrowser is Firefox.

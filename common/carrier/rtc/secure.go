@@ -92,8 +92,6 @@ func (s securing) pionConn(path *dtlsConn, shared []dtls.Option) (*dtls.Conn, er
 	}
 	options := []dtls.ServerOption{
 		dtls.WithClientAuth(dtls.RequireAnyClientCert),
-		// A browser sends no HelloVerifyRequest, and a censor has blocked it.
-		dtls.WithInsecureSkipVerifyHello(true),
 	}
 	for _, o := range shared {
 		options = append(options, o)
