@@ -8,7 +8,6 @@ const publicNetwork = {
 	relayPattern: "snowflake.torproject.net$",
 	relayURL: "wss://snowflake.torproject.net/",
 	stunServers: ["stun:stun.l.google.com:19302", "stun:stun.voip.blackberry.com:3478"],
-	local: false,
 };
 
 /** What a test build has until the test writes a test.json of its own: programs on this machine, and nobody else. */
@@ -18,12 +17,11 @@ const testNetwork = {
 	relayPattern: "^127.0.0.1$",
 	relayURL: "ws://127.0.0.1:8081/",
 	stunServers: [],
-	local: true,
 };
 
 /**
- * The Config of a build. file, if given, holds those members that differ from the public network's; a member that
- * Config does not have, or of another kind, is an error: a mistyped name would send volunteers elsewhere.
+ * The Config of a build. file, if given, holds those members that differ from the public network's; a member that a
+ * network does not have, or of another kind, is an error: a mistyped name would send volunteers elsewhere.
  */
 export function network({ test, file, version }) {
 	const config = structuredClone(test ? testNetwork : publicNetwork);
@@ -35,7 +33,7 @@ export function network({ test, file, version }) {
 			config[name] = value;
 		}
 	}
-	return { version, ...config };
+	return { version, ...config, local: test };
 }
 
 /** The version of the source tree, which common/version states for all its programs. */

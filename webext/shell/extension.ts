@@ -13,7 +13,8 @@ const watchdog = "watchdog";
  * event only to listeners that are there at once. minutes is how often the watchdog looks.
  */
 export function extensionHost(runner: Runner, capabilities: Capabilities, minutes: number): Host {
-	const host = new Host(runner, storage, capabilities, (view) => void show(view, minutes));
+	const signs = new Signs(minutes);
+	const host = new Host(runner, storage, capabilities, (view) => signs.show(view));
 	// If it fails, the watchdog tries again.
 	const resume = () => void host.resume().catch(() => {});
 	api.runtime.onConnect.addListener((port) => {
@@ -45,13 +46,29 @@ const storage: Store = {
 	save: (some) => api.storage.local.set(some),
 };
 
-/** Sets the watchdog while there is something to watch, and the button on the toolbar: its icon, and how many people are connected. */
-async function show({ settings, snapshot: { connected } }: View, minutes: number): Promise<void> {
-	const button = api.action ?? api.browserAction;
-	void button.setBadgeText({ text: connected > 0 ? String(connected) : "" });
-	const kind = connected > 0 ? "helping-" : settings.enabled ? "" : "off-";
-	void button.setIcon({ path: { 16: `icons/${kind}16.png`, 32: `icons/${kind}32.png` } });
-	if (!settings.enabled) await api.alarms.clear(watchdog);
-	// Made again, an alarm would begin its time anew.
-	else if (!(await api.alarms.get(watchdog))) await api.alarms.create(watchdog, { periodInMinutes: minutes });
+/** What the browser shows and does for us: the button on the toolbar and the watchdog. */
+class Signs {
+	readonly #minutes: number;
+	#shown = "";
+
+	constructor(minutes: number) {
+		this.#minutes = minutes;
+	}
+
+	/** Sets the button's icon and text, which is how many people are connected, and the watchdog while there is something to watch. */
+	show({ settings: { enabled }, snapshot: { connected } }: View): void {
+		const now = `${enabled} ${connected}`;
+		if (now === this.#shown) return;
+		this.#shown = now;
+		const button = api.action ?? api.browserAction;
+		void button.setBadgeText({ text: connected > 0 ? String(connected) : "" });
+		const kind = connected > 0 ? "helping-" : enabled ? "" : "off-";
+		void button.setIcon({ path: { 16: `icons/${kind}16.png`, 32: `icons/${kind}32.png` } });
+		void (enabled ? this.#watch() : api.alarms.clear(watchdog));
+	}
+
+	/** Made again, an alarm would begin its time anew. */
+	async #watch(): Promise<void> {
+		if (!(await api.alarms.get(watchdog))) await api.alarms.create(watchdog, { periodInMinutes: this.#minutes });
+	}
 }
