@@ -37,7 +37,7 @@ const (
 )
 
 // baseTLS is what all certificates have in common. WebSockets need HTTP/1.1,
-// so nothing else is offered.
+// so nothing else is offered; WebTransport puts HTTP/3 in its place.
 func baseTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 }

@@ -1,6 +1,6 @@
 // Package wt carries messages over WebTransport, the other hop between a proxy
 // and the bridge: https in a relay's URL, where wss would ask for a WebSocket
-// (doc/wire.md, appendix E).
+// (doc/wire.md, appendix H).
 //
 // The volunteer's end opens one session on a QUIC connection of its own, and in
 // it one bidirectional stream, which is the Conn. Message edges need marks in a
