@@ -28,7 +28,7 @@ const (
 
 	// DefaultMaxHalfOpen bounds connections that have not yet sent a complete
 	// prelude. At some 30 KiB each (TLS state, HTTP buffers) they take at most
-	// a quarter of a gigabyte. The oldest gives way to the newest, so a flood
+	// a quarter of a gigabyte, three times that if all come over QUIC. The oldest gives way to the newest, so a flood
 	// has to renew all of them within one honest round trip to do harm.
 	DefaultMaxHalfOpen = 8192
 

@@ -30,7 +30,7 @@ type Conn struct {
 	release func() // ends the QUIC connection, and whatever else there is for it alone
 
 	sending sync.Mutex // one Send, or the end of the sending half
-	out     []byte     // of Send
+	out     []byte     // of Send and SendBatch
 	leaving atomic.Int64
 
 	receiving sync.Mutex // one Recv, or Close reading to the end
@@ -43,7 +43,10 @@ type Conn struct {
 	finished chan struct{} // closed when Close has ended
 }
 
-var _ carrier.Conn = (*Conn)(nil)
+var (
+	_ carrier.Conn        = (*Conn)(nil)
+	_ carrier.BatchSender = (*Conn)(nil)
+)
 
 func newConn(session *webtransport.Session, stream *webtransport.Stream, release func()) *Conn {
 	return &Conn{session: session, stream: stream, release: release, in: newFrames(stream),
@@ -54,11 +57,15 @@ func newConn(session *webtransport.Session, stream *webtransport.Stream, release
 // has left. A Send cut short by ctx ends the Conn, since half a message may have
 // left.
 func (c *Conn) Send(ctx context.Context, msg []byte) error {
-	if len(msg) > maxMessage {
-		return carrier.ErrTooLong
-	}
-	if len(msg) == 0 {
-		return nil // there is no frame for it, and in a byte stream it means nothing
+	return c.SendBatch(ctx, [][]byte{msg})
+}
+
+// SendBatch implements carrier.BatchSender: the messages share packets.
+func (c *Conn) SendBatch(ctx context.Context, msgs [][]byte) error {
+	for _, m := range msgs {
+		if len(m) > maxMessage {
+			return carrier.ErrTooLong
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -68,7 +75,12 @@ func (c *Conn) Send(ctx context.Context, msg []byte) error {
 	if c.closed.Load() {
 		return carrier.ErrClosed
 	}
-	c.out = appendFrame(c.out[:0], msg)
+	c.out = c.out[:0]
+	for _, m := range msgs {
+		if len(m) > 0 { // an empty one has no frame, and in a byte stream no meaning
+			c.out = appendFrame(c.out, m)
+		}
+	}
 	c.leaving.Store(int64(len(c.out)))
 	defer c.leaving.Store(0)
 	stop := context.AfterFunc(ctx, func() { c.stream.SetWriteDeadline(past()) })

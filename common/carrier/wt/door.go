@@ -27,8 +27,9 @@ const (
 	// that hostile ends could fill and hold; the kernel has such a bound for TCP.
 	totalWindows = 256 << 20
 
-	// maxHellos bounds connections whose TLS hello is not complete, at some
-	// 30 KiB each. Each has an address that answers and half of OpenTimeout.
+	// maxHellos bounds connections whose TLS hello is not complete. Each has an
+	// address that answers, half of OpenTimeout, and less than the 100 KB that a
+	// session takes.
 	maxHellos = 2048
 )
 

@@ -154,10 +154,19 @@ func TestMessagesComeWhole(t *testing.T) {
 	const rounds = 20
 	go func() {
 		for i := range rounds {
+			var batch [][]byte
 			for _, n := range sizes {
-				if err := a.Send(context.Background(), bytes.Repeat([]byte{byte(i)}, n)); err != nil {
+				batch = append(batch, bytes.Repeat([]byte{byte(i)}, n), nil)
+			}
+			if i%2 == 0 {
+				if err := a.SendBatch(context.Background(), batch); err != nil {
 					t.Error(err)
-					return
+				}
+				continue
+			}
+			for _, m := range batch {
+				if err := a.Send(context.Background(), m); err != nil {
+					t.Error(err)
 				}
 			}
 		}
