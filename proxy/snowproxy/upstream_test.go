@@ -218,6 +218,7 @@ func newQUICRelay(t *testing.T) *quicRelay {
 	r.addr = pc.LocalAddr().String()
 	s, err := wt.Listen(pc, wt.ServerConfig{
 		TLSConfig: web.TLS, Waiting: r, MaxConns: 10, OpenTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		Failed: func(err error) { t.Errorf("no more connections come: %v", err) },
 		Handle: func(c *wt.Conn, u *url.URL) {
 			c.Close()
 			r.asked <- u

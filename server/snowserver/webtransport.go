@@ -20,6 +20,7 @@ func (e *edge) listenWebTransport(ctx context.Context, addr net.Addr) error {
 	e.quic, err = wt.Listen(socket, wt.ServerConfig{
 		TLSConfig:      e.cfg.TLSConfig,
 		Handle:         e.serveWebTransport,
+		Failed:         e.webTransportFailed,
 		Waiting:        e.waiting,
 		MaxConns:       e.cfg.MaxHalfOpen + e.cfg.MaxSessions,
 		OpenTimeout:    e.cfg.HeaderTimeout,
@@ -37,4 +38,9 @@ func (e *edge) serveWebTransport(c *wt.Conn, u *url.URL) {
 	}
 	defer e.tasks.Done()
 	e.open(c, u)
+}
+
+// webTransportFailed tells the operator; whoever comes by WebSocket is still served.
+func (e *edge) webTransportFailed(err error) {
+	e.cfg.Logger.Error("no more WebTransport connections are accepted", "error", err)
 }

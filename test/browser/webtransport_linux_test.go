@@ -71,6 +71,7 @@ func echoWebTransport(t *testing.T, cert tls.Certificate, ends chan<- error) str
 	s, err := wt.Listen(socket, wt.ServerConfig{
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}}, Waiting: anyNumber{}, MaxConns: 10,
 		OpenTimeout: limit, IdleTimeout: limit, MaxHeaderBytes: 8 << 10,
+		Failed: func(err error) { t.Errorf("no more connections come: %v", err) },
 		Handle: func(c *wt.Conn, u *url.URL) {
 			defer c.Close()
 			if got := u.Query().Get("client_ip"); got != "192.0.2.1" {

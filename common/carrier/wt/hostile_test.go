@@ -385,6 +385,16 @@ func TestRefuseAndClose(t *testing.T) {
 	}
 }
 
+// A socket that fails does not fail in silence.
+func TestLostSocketIsTold(t *testing.T) {
+	failed := make(chan error, 1)
+	s := newSite(t, func(c *ServerConfig) { c.Failed = func(err error) { failed <- err } })
+	s.transport.Conn.Close()
+	if err := take(t, failed); err == nil {
+		t.Error("it failed with nil")
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	pc := socket(t)
 	pc.Close()

@@ -33,6 +33,9 @@ type ServerConfig struct {
 	// the Waiting room.
 	Handle func(c *Conn, u *url.URL)
 
+	// Failed is told why no more connections come, unless Refuse or Close is why.
+	Failed func(err error)
+
 	// Waiting has each connection from the end of its handshake until Handle has
 	// returned.
 	Waiting Waiting
@@ -111,6 +114,9 @@ func (s *Server) accept() {
 	for {
 		conn, err := s.listener.Accept(context.Background())
 		if err != nil {
+			if !errors.Is(err, quic.ErrServerClosed) {
+				s.cfg.Failed(err)
+			}
 			return
 		}
 		s.tasks.Go(func() { s.serve(conn) })

@@ -72,6 +72,7 @@ func newSite(t testing.TB, change func(*ServerConfig)) *site {
 			s.conns <- c
 			s.asked <- u
 		},
+		Failed:         func(err error) { t.Errorf("no more connections come: %v", err) },
 		Waiting:        s.waiting,
 		MaxConns:       100,
 		OpenTimeout:    testLimit,
