@@ -18,14 +18,22 @@ import (
 	"testing"
 
 	"flurry/common/carrier/wt"
+	"flurry/server/snowserver"
 )
 
 // wtDial opens a WebTransport session and says which certificate it was shown.
 func wtDial(t *testing.T, addr, query string) (*wt.Conn, int64) {
 	t.Helper()
+	return wtDialName(t, addr, query, "")
+}
+
+// wtDialName does so and asks for a certificate of that name.
+func wtDialName(t *testing.T, addr, query, name string) (*wt.Conn, int64) {
+	t.Helper()
 	var serial int64
 	u := &url.URL{Scheme: "https", Host: addr, Path: "/", RawQuery: query}
 	c, err := wt.Dial(t.Context(), u, wt.DialOptions{HandshakeTimeout: testLimit, TLSConfig: &tls.Config{
+		ServerName:         name,
 		InsecureSkipVerify: true,
 		VerifyPeerCertificate: func(certs [][]byte, _ [][]*x509.Certificate) error {
 			c, err := x509.ParseCertificate(certs[0])
@@ -39,6 +47,19 @@ func wtDial(t *testing.T, addr, query string) (*wt.Conn, int64) {
 		t.Fatal(err)
 	}
 	return c, serial
+}
+
+// serialOverQUIC serves with config and says which certificate is shown for name.
+func serialOverQUIC(t *testing.T, config *tls.Config, name string) int64 {
+	t.Helper()
+	l, err := snowserver.Listen(t.Context(), snowserver.Config{Addr: "127.0.0.1:0", TLSConfig: config, WebTransport: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, serial := wtDialName(t, l.Addr().String(), "", name)
+	c.Close()
+	return serial
 }
 
 // A client's stream goes by WebTransport to a web site behind the program, with
