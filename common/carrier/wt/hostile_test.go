@@ -46,9 +46,9 @@ func (s *site) quicDial(t *testing.T, pc net.PacketConn) (*quic.Conn, error) {
 }
 
 // client is an other end that keeps to HTTP/3 and to nothing else.
-func (s *site) client(t *testing.T) (*quic.Conn, *webtransport.ClientConn) {
+func (s *site) client(t *testing.T, pc net.PacketConn) (*quic.Conn, *webtransport.ClientConn) {
 	t.Helper()
-	conn, err := s.quicDial(t, socket(t))
+	conn, err := s.quicDial(t, pc)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,9 +70,9 @@ func socket(t *testing.T) net.PacketConn {
 }
 
 // session opens a session, and a stream on which nothing has been said.
-func (s *site) session(t *testing.T) (*quic.Conn, *webtransport.Session, *webtransport.Stream) {
+func (s *site) session(t *testing.T, pc net.PacketConn) (*quic.Conn, *webtransport.Session, *webtransport.Stream) {
 	t.Helper()
-	conn, client := s.client(t)
+	conn, client := s.client(t, pc)
 	_, session, err := client.Dial(t.Context(), s.url.String(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +125,7 @@ func TestBadFramesEndTheSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, nil)
-			conn, session, stream := s.session(t)
+			conn, session, stream := s.session(t, socket(t))
 			if _, err := stream.Write(append(appendFrame(nil, []byte("good")), tc.bytes...)); err != nil {
 				t.Fatal(err)
 			}
@@ -154,7 +154,7 @@ func TestBadFramesEndTheSession(t *testing.T) {
 // One stream is the carrier; for others there is no credit.
 func TestOtherStreamsAreRefused(t *testing.T) {
 	s := newSite(t, nil)
-	_, session, stream := s.session(t)
+	_, session, stream := s.session(t, socket(t))
 	if _, err := stream.Write(appendFrame(nil, []byte("first"))); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestSlowEndsAreClosed(t *testing.T) {
 			return conn
 		},
 		"another request": func(t *testing.T, s *site) *quic.Conn {
-			conn, client := s.client(t)
+			conn, client := s.client(t, socket(t))
 			request, err := http.NewRequest("GET", s.url.String(), nil)
 			if err != nil {
 				t.Fatal(err)
@@ -206,7 +206,7 @@ func TestSlowEndsAreClosed(t *testing.T) {
 			return conn
 		},
 		"no stream": func(t *testing.T, s *site) *quic.Conn {
-			conn, client := s.client(t)
+			conn, client := s.client(t, socket(t))
 			if _, _, err := client.Dial(t.Context(), s.url.String(), nil); err != nil {
 				t.Fatal(err)
 			}
@@ -284,6 +284,30 @@ func TestHalfAHelloEnds(t *testing.T) {
 	if err := take(t, dialled); err == nil {
 		t.Error("the handshake succeeded")
 	}
+}
+
+// A carrier whose other end is gone without a word ends.
+func TestGoneEndsAreNoticed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, func(c *ServerConfig) { c.IdleTimeout = soon })
+	pc := &cutSocket{PacketConn: socket(t), left: 1 << 20}
+	_, _, stream := s.session(t, pc)
+	if _, err := stream.Write(appendFrame(nil, []byte("last words"))); err != nil {
+		t.Fatal(err)
+	}
+	c := take(t, s.conns)
+	defer c.Close()
+	buf := make([]byte, 16)
+	if n, err := c.Recv(buf); err != nil || string(buf[:n]) != "last words" {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+	pc.mu.Lock()
+	pc.left = 0
+	pc.mu.Unlock()
+	if n, err := c.Recv(buf); !errors.Is(err, &quic.IdleTimeoutError{}) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	eventually(t, "the place given back", func() bool { return s.door.conns.Load() == 0 })
 }
 
 // Without an answer to a Retry nothing is kept and little is sent, wherever the
@@ -447,7 +471,7 @@ func TestTooManyHellos(t *testing.T) {
 // A session asks for nothing that a page elsewhere could not ask for.
 func TestAnyOrigin(t *testing.T) {
 	s := newSite(t, nil)
-	_, client := s.client(t)
+	_, client := s.client(t, socket(t))
 	u, _ := url.Parse(s.url.String())
 	_, session, err := client.Dial(t.Context(), u.String(), http.Header{"Origin": {"https://page.example"}})
 	if err != nil {
