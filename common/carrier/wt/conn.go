@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,10 +16,15 @@ import (
 	"github.com/quic-go/webtransport-go"
 )
 
-// closeLimit bounds the end of a Conn, in which what was sent arrives and the
-// other end says that it has seen the end. A WebSocket has as long (spec section
-// 8.1).
-const closeLimit = time.Second
+const (
+	// closeLimit is how long Close waits for the other end to say that it has seen
+	// the end. A WebSocket has as long (spec section 8.1).
+	closeLimit = time.Second
+
+	// lingerLimit is how long after that the other end may still read what has
+	// arrived there. TCP keeps that without us; QUIC drops it with the connection.
+	lingerLimit = 5 * time.Second
+)
 
 // noError is HTTP/3's code for a connection that nobody needs any more.
 const noError = quic.ApplicationErrorCode(http3.ErrCodeNoError)
@@ -131,9 +137,10 @@ func (c *Conn) Err() error {
 	}
 }
 
-// Close implements carrier.Conn: it ends its half of the stream, gives the other
-// end at most a second to do the same, and ends session and connection. An other
-// end that has failed is not waited for. A second Close waits for the first.
+// Close implements carrier.Conn: it ends its half of the stream and gives the
+// other end at most a second to do the same. Session and connection end then, or a
+// little later if the other end has said nothing. One that has failed is not waited
+// for. A second Close waits for the first.
 func (c *Conn) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		c.end(carrier.ErrClosed)
@@ -150,14 +157,28 @@ func (c *Conn) finish() {
 	c.sending.Lock()
 	c.stream.Close()
 	c.sending.Unlock()
-	if c.err == carrier.ErrClosed {
-		c.receiving.Lock()
-		c.stream.SetReadDeadline(time.Now().Add(closeLimit))
-		io.Copy(io.Discard, c.stream)
-		c.receiving.Unlock()
+	end := sync.OnceFunc(func() {
+		c.session.CloseWithError(0, "")
+		c.release()
+	})
+	if c.err != carrier.ErrClosed || c.seen() {
+		end()
+		return
 	}
-	c.session.CloseWithError(0, "")
-	c.release()
+	linger := time.AfterFunc(lingerLimit, end)
+	context.AfterFunc(c.session.Context(), func() {
+		linger.Stop()
+		end()
+	})
+}
+
+// seen reads to the other end's end, and reports whether that came in time.
+func (c *Conn) seen() bool {
+	c.receiving.Lock()
+	defer c.receiving.Unlock()
+	c.stream.SetReadDeadline(time.Now().Add(closeLimit))
+	_, err := io.Copy(io.Discard, c.stream)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // past is a deadline that ends what is under way.

@@ -286,6 +286,47 @@ func TestHalfAHelloEnds(t *testing.T) {
 	}
 }
 
+// What has arrived can be read after the other end has waited in vain and closed.
+func TestLateReadersLoseNothing(t *testing.T) {
+	t.Parallel()
+	for name, of := range map[string]func(client, server *Conn) (from, to *Conn){
+		"up":   func(c, s *Conn) (from, to *Conn) { return c, s },
+		"down": func(c, s *Conn) (from, to *Conn) { return s, c },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from, to := of(pair(t))
+			const size = 50_000
+			if err := from.Send(t.Context(), make([]byte, size)); err != nil {
+				t.Fatal(err)
+			}
+			from.Close()
+			buf := make([]byte, maxMessage)
+			if n, err := to.Recv(buf); n != size || err != nil {
+				t.Fatalf("%d bytes of %d, %v", n, size, err)
+			}
+			if _, err := to.Recv(buf); err != io.EOF {
+				t.Errorf("then %v, want io.EOF", err)
+			}
+			to.Close()
+			expectEnd(t, "the session", from.session.Context())
+		})
+	}
+}
+
+// An other end that never reads is left after all.
+func TestDeafEndsAreLeft(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, nil)
+	conn, _, stream := s.session(t, socket(t))
+	if _, err := stream.Write(appendFrame(nil, []byte("hello"))); err != nil {
+		t.Fatal(err)
+	}
+	take(t, s.conns).Close()
+	expectEnd(t, "the connection", conn.Context())
+	eventually(t, "the place given back", func() bool { return s.door.conns.Load() == 0 })
+}
+
 // A carrier whose other end is gone without a word ends.
 func TestGoneEndsAreNoticed(t *testing.T) {
 	t.Parallel()
