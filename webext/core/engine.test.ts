@@ -314,6 +314,17 @@ test("the broker goes away and comes back", async () => {
 	assert(v.snapshot.lastPoll > lastPoll);
 });
 
+test("a clock that is set back or forth by a day stops nothing", async () => {
+	const v = await new Volunteer().start();
+	for (const step of [-DAY, DAY, -DAY]) {
+		await v.pass(15 * SECOND);
+		v.world.clock.set(v.world.clock.now() + step);
+		const polls = v.world.polls.length;
+		await v.pass(5 * MINUTE);
+		assert(v.world.polls.length >= polls + 8 && v.world.polls.length <= polls + 11, `${v.world.polls.length - polls} polls`);
+	}
+});
+
 test("a broker that is away for long is not stormed", async () => {
 	const v = new Volunteer();
 	v.world.brokerThere = false;
