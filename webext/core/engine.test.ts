@@ -764,17 +764,17 @@ test("a listener hears of changes only, and the last it hears is so", async () =
 	assert.deepEqual(v.told.at(-1), v.snapshot);
 });
 
-test("a thousand clients leave nothing behind", async () => {
+test("three hundred clients leave nothing behind", async () => {
 	const v = await new Volunteer().start();
 	v.world.nextPoll = 1;
-	for (let i = 0; i < 1000; i++) {
+	for (let i = 0; i < 300; i++) {
 		const channel = await v.serve();
 		channel.receive(bytes(10));
 		channel.close();
 		await v.pass(0);
 	}
 	await v.pass(MINUTE);
-	assert.deepEqual(v.counted, { people: 1000, bytes: 10_000 });
+	assert.deepEqual(v.counted, { people: 300, bytes: 3000 });
 	assert(v.world.clock.waiting < 10, `${v.world.clock.waiting} timers`);
 	assert(v.world.peers.every((p) => p.connectionState === "closed"));
 	assert(v.world.carriers.every((c) => c.readyState === 3));
