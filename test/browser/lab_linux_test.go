@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -17,8 +18,9 @@ import (
 	"flurry/test/netlab"
 )
 
-// oneWay is how long a packet is on its way between two hosts of a lab.
-const oneWay = 10 * time.Millisecond
+// A packet takes nearest to nearest+farther on the line between a host and the internet, as with a good line at home. Whoever watches
+// sits at the far end: there nobody sees how many microseconds a program takes, and how many milliseconds only roughly.
+const nearest, farther = 9 * time.Millisecond, 2 * time.Millisecond
 
 // A lab has a host for each end of each kind of call. The line of whoever offers is watched, as a censor would.
 type lab struct {
@@ -59,7 +61,8 @@ func newLab(t *testing.T) *lab {
 func (l *lab) addHost(t *testing.T, name, addr string, loss float64) (host *netlab.Host, url string) {
 	t.Helper()
 	h, err := l.net.AddHost(netlab.HostConfig{Name: name, Addrs: []string{addr}, Watch: l.tap.watch,
-		Up: &line.Shape{Delay: oneWay / 2, Loss: loss, Seed: 1}, Down: &line.Shape{Delay: oneWay / 2, Loss: loss, Seed: 2}})
+		Up:   &line.Shape{Delay: nearest, Jitter: farther, Loss: loss, Seed: rand.Uint64()},
+		Down: &line.Shape{Delay: nearest, Jitter: farther, Loss: loss, Seed: rand.Uint64()}})
 	if err != nil {
 		t.Fatal(err)
 	}
