@@ -4402,6 +4402,7 @@ func (a *Association) handleChunksEnd() {
 	if a.immediateAckTriggered {
 		a.ackState = ackStateImmediate
 		a.ackTimer.stop()
+		a.ackPacket()
 		a.awakeWriteLoop()
 	} else if a.delayedAckTriggered {
 		// Will send delayed ack in the next ack timeout
@@ -5431,8 +5432,7 @@ func GenerateOutOfBandToken(opts ...ClientOption) ([]byte, error) {
 	init.numOutboundStreams = math.MaxUint16
 	init.numInboundStreams = math.MaxUint16
 	init.initiateTag = generateInitiateTag()
-	init.advertisedReceiverWindowCredit = config.initShape.window(config.MaxReceiveBufferSize)
-	config.initShape.addParams(&init.chunkInitCommon)
+	init.advertisedReceiverWindowCredit = config.MaxReceiveBufferSize
 	setSupportedExtensions(&init.chunkInitCommon, config.enableInterleaving)
 
 	if config.EnableZeroChecksum {

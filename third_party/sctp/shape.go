@@ -87,6 +87,17 @@ func (a *Association) firstData() bool {
 	return first
 }
 
+// ackPacket has the packet that was read last acknowledged by one of its own, as
+// it has come, before another is read. The caller should hold the lock.
+func (a *Association) ackPacket() {
+	if !a.browserAcks || a.getState() != established {
+		return
+	}
+	a.ackState = ackStateIdle
+	a.stats.incSACKsSent()
+	a.controlQueue.push(a.createPacket([]chunk{a.createSelectiveAckChunk()}))
+}
+
 // bundleAck puts the acknowledgement that waits, if one does, into the first of
 // the packets that has room. The caller should hold the lock.
 func (a *Association) bundleAck(packets []*packet) {
