@@ -478,7 +478,6 @@ var varying = []struct{ what, with string }{
 	{`(?m)^m=application \d+ `, "m=application PORT "},
 	{`(?m)^(c=IN IP4) [\d.]+`, "$1 ADDR"},
 	{`ufrag \S+ `, "ufrag X "},
-	{`(?m)^a=sctp-init:.*$`, "a=sctp-init"},
 	{`(?m)^a=candidate:\S+ (\d) (\S+) (\d+) [\d.]+ \d+ (.*)$`, "a=candidate:N $1 $2 $3 ADDR PORT $4"},
 }
 

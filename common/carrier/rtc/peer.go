@@ -24,7 +24,6 @@ type peer struct {
 
 	shaper      *shaper // nil: the agent's checks leave as they are
 	certificate tls.Certificate
-	init        []byte // our SCTP INIT chunk
 
 	gathering *gathering
 	selection selection
@@ -64,9 +63,6 @@ func (e *Endpoint) newPeer() (*peer, error) {
 	if p.certificate, err = newCertificate(look.profile); err != nil {
 		return nil, err
 	}
-	if p.init, err = sctp.GenerateOutOfBandToken(e.associationOptions()...); err != nil {
-		return nil, fmt.Errorf("SCTP: %w", err)
-	}
 	if p.agent, err = e.newAgent(p); err != nil {
 		return nil, fmt.Errorf("ICE: %w", err)
 	}
@@ -95,9 +91,10 @@ func (p *peer) begin() error {
 
 func (p *peer) fail() { p.failOnce.Do(func() { close(p.failed) }) }
 
-// associationOptions are those that the INIT chunk depends on, too.
-func (e *Endpoint) associationOptions() []sctp.ClientOption {
+func (e *Endpoint) associationOptions(secured net.Conn, maxMessage uint32) []sctp.ClientOption {
 	options := []sctp.ClientOption{
+		sctp.WithNetConn(secured),
+		sctp.WithMaxMessageSize(maxMessage),
 		sctp.WithLoggerFactory(loggers{e.cfg.Logger}),
 		sctp.WithMTU(e.look.mtu),
 		sctp.WithMaxReceiveBufferSize(receiveWindow),
@@ -112,27 +109,24 @@ func (e *Endpoint) associationOptions() []sctp.ClientOption {
 }
 
 // describe returns the text of our description, as it is by now.
-func (p *peer) describe(setup, mid string, init []byte) string {
+func (p *peer) describe(setup, mid string) string {
 	if mid == "" {
 		mid = "0"
 	}
 	return p.e.look.sdp.write(description{
 		credentials: p.local, session: randomSession(), unix: time.Now().Unix(), mid: mid, setup: setup,
-		fingerprint: fingerprintOf(p.certificate), init: init,
-		candidates: usable(p.gathering.found(), p.e.cfg.KeepLocalAddresses),
+		fingerprint: fingerprintOf(p.certificate),
+		candidates:  usable(p.gathering.found(), p.e.cfg.KeepLocalAddresses),
 	})
 }
 
 // publishAnswer returns the answer to r as wrapper text.
 func (p *peer) publishAnswer(r remote) string {
-	setup, init := setupActive, p.init
+	setup := setupActive
 	if !r.serves(true) {
 		setup = setupPassive
 	}
-	if r.init == nil {
-		init = nil
-	}
-	text := sdp.MarkEarly(p.describe(setup, r.mid, init))
+	text := sdp.MarkEarly(p.describe(setup, r.mid))
 	if p.e.cfg.KeepsEdges {
 		text = sdp.MarkEdges(text)
 	}
@@ -186,11 +180,7 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 		return
 	}
 	defer secured.Close()
-	options := append(p.e.associationOptions(), sctp.WithNetConn(secured), sctp.WithMaxMessageSize(r.maxMessage))
-	if r.init != nil {
-		options = append(options, sctp.WithSNAP(p.init, r.init))
-	}
-	association, err := sctp.ClientContext(p.ctx, options...)
+	association, err := sctp.ClientContext(p.ctx, p.e.associationOptions(secured, r.maxMessage)...)
 	if err != nil {
 		p.fail()
 		return
