@@ -116,7 +116,7 @@ func (m *machine) acknowledge(epoch uint64) {
 // scheduleACK has one sent after a quarter of the timer (RFC 9147 section 7.1).
 func (m *machine) scheduleACK() {
 	if m.ackAt.IsZero() && len(m.acks) > 0 {
-		m.ackAt = m.now.Add(m.wait / 4)
+		m.ackAt = m.after(m.wait / 4)
 	}
 }
 

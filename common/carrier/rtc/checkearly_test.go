@@ -23,7 +23,7 @@ func TestEarlyAnswers(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c
 	}
-	s := newShaper(look.checks)
+	s := newShaper(look.checks, ticks{})
 	ours, other := listen(), listen()
 	shaped := newShapedConn(ours, s)
 	s.conns = append(s.conns, shaped)

@@ -57,7 +57,7 @@ func (e *Endpoint) newPeer() (*peer, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if look.checks != nil {
-		p.shaper = newShaper(look.checks)
+		p.shaper = newShaper(look.checks, e.ticks)
 	}
 	var err error
 	if p.certificate, err = newCertificate(look.profile); err != nil {
@@ -211,7 +211,7 @@ func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	s := securing{client: client, certificate: p.certificate, expected: r.fingerprints,
 		profile: p.e.look.profile, loggers: loggers{p.e.cfg.Logger}}
 	if p.shaper != nil {
-		s.roundTrip = p.shaper.roundTrip
+		s.roundTrip, s.wake = p.shaper.roundTrip, p.shaper.ticks.next
 	}
 	return s.do(p.ctx, &dtlsConn{path: path})
 }

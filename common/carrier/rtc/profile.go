@@ -46,7 +46,8 @@ type look struct {
 	ufragLen, pwdLen int
 	alphabet         string // of both
 
-	checks *checkShape // nil: what the ICE agent sends leaves as it is
+	checks *checkShape   // nil: what the ICE agent sends leaves as it is
+	ticks  time.Duration // between the times at which timers end; 0: at any time
 	sdp    sdpShape
 
 	eager bool // the DTLS client does not wait until a pair is nominated
@@ -85,6 +86,7 @@ func (p Profile) look() (look, error) {
 		return look{
 			profile: p, ufragLen: 4, pwdLen: 24, alphabet: base64Alphabet,
 			checks: chromiumChecks(), sdp: sdpShape{text: chromiumSDP, candidate: chromiumCandidate},
+			ticks:    chromiumTicks,
 			eager:    true,
 			mtu:      browserMTU,
 			init:     sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},

@@ -1,0 +1,26 @@
+package rtc
+
+import (
+	"testing"
+	"time"
+)
+
+func TestTicks(t *testing.T) {
+	origin := time.Unix(1e9, 0)
+	every := ticks{every: 10 * time.Millisecond, origin: origin}
+	for at, want := range map[time.Duration]time.Duration{
+		0: 0, 1: 10 * time.Millisecond, 9 * time.Millisecond: 10 * time.Millisecond, 10 * time.Millisecond: 10 * time.Millisecond,
+		-time.Millisecond: 0, -11 * time.Millisecond: -10 * time.Millisecond,
+	} {
+		if got := every.next(origin.Add(at)).Sub(origin); got != want {
+			t.Errorf("after %v at %v, want %v", at, got, want)
+		}
+		if got := (ticks{}).next(origin.Add(at)).Sub(origin); got != at {
+			t.Errorf("without ticks: after %v at %v", at, got)
+		}
+	}
+	a, b := newTicks(chromiumTicks), newTicks(chromiumTicks)
+	if off := b.origin.Sub(a.origin) % chromiumTicks; sinceStart() > 0 && off > time.Millisecond && off < chromiumTicks-time.Millisecond {
+		t.Errorf("two sets of ticks are %v apart", off)
+	}
+}
