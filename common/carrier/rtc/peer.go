@@ -269,6 +269,7 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 			return
 		}
 		if !served {
+			p.pause()
 			channel, err := datachannel.Server(stream, &datachannel.Config{LoggerFactory: loggers{p.e.cfg.Logger}})
 			if err == nil {
 				served = true
@@ -277,6 +278,21 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 			}
 		}
 		_ = stream.Close() // which resets it
+	}
+}
+
+// channelPause is how long a channel that the other end opens waits for its ACK:
+// as long as it takes a browser to hand it to the page (measured). What came
+// right behind the OPEN is read by then, and acknowledged with the ACK.
+const channelPause = time.Millisecond
+
+func (p *peer) pause() {
+	if p.shaper == nil {
+		return
+	}
+	select {
+	case <-time.After(channelPause):
+	case <-p.ctx.Done():
 	}
 }
 
