@@ -3395,6 +3395,7 @@ func (a *Association) handleSack(selectiveAckChunk *chunkSelectiveAck) error {
 	// adaptive burst mitigation
 	ackProgress := result.cumTSNAckPointAdvanced || result.deliveredFound
 	a.tlrMaybeFinishLocked(ackProgress)
+	a.ackAfterAck()
 
 	return nil
 }

@@ -98,6 +98,30 @@ func (a *Association) ackPacket() {
 	a.controlQueue.push(a.createPacket([]chunk{a.createSelectiveAckChunk()}))
 }
 
+// ackAfterAck sends the acknowledgement that waits when one has come: dcSCTP then
+// looks for what it may send, and finds that. The caller should hold the lock.
+func (a *Association) ackAfterAck() {
+	if a.ackState == ackStateDelay && a.browserAcks && a.getState() == established {
+		a.ackTimer.stop()
+		a.ackPacket()
+		a.awakeWriteLoop()
+	}
+}
+
+// sackSize is that of an acknowledgement without gaps (RFC 9260 section 3.3.4).
+const sackSize = 16
+
+// roomForAck is how much shorter the first piece of a message is than it could
+// be, for the acknowledgement that will ride with it. The caller should hold the
+// lock.
+func (a *Association) roomForAck() uint32 {
+	if a.browserAcks && a.ackState == ackStateDelay && a.pendingQueue.size() == 0 {
+		return sackSize
+	}
+
+	return 0
+}
+
 // bundleAck puts the acknowledgement that waits, if one does, into the first of
 // the packets that has room. The caller should hold the lock.
 func (a *Association) bundleAck(packets []*packet) {
