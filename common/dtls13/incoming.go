@@ -76,10 +76,14 @@ func (m *machine) takeOld(r record) {
 		m.received(r.recordNumber)
 		m.scheduleACK()
 	case r.epoch == 0 && (m.done || !m.p.resends): // Anybody could have sent it.
+	case r.epoch == 2 && m.done && m.client && m.p.resends: // NSS's timer runs on.
 	case !m.p.resends:
 		m.received(r.recordNumber)
 		m.scheduleACK()
 	case m.done && (r.epoch > 2 || r.epoch == 2 && !m.client):
+		if len(m.acks) > 0 {
+			m.acks = m.acks[1:] // NSS's list does not grow.
+		}
 		m.received(r.recordNumber)
 		m.sendACK()
 	default:
