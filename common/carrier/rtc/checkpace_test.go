@@ -65,7 +65,7 @@ func TestChromiumPace(t *testing.T) {
 		"works late":     {ms(300), ms(20), []float64{62.5, 62.5, 62.5, 62.5, 62.5, 1062.5, 1062.5, 1062.5, 1062.5, 2656, 2656}},
 		"a long way off": {0, ms(400), []float64{62.5, 62.5, 62.5, 62.5, 62.5, 62.5, 2656, 2656}},
 	} {
-		got := gaps(chromiumPace, ticks{chromiumTicks, time.Unix(1e9, 0)}, c.works, c.trip, 20*time.Second)
+		got := gaps(chromiumPace, ticks{every: chromiumTicks, origin: time.Unix(1e9, 0)}, c.works, c.trip, 20*time.Second)
 		for i, want := range c.want {
 			if i >= len(got) || !near(got[i], ms(want), ms(2)) {
 				t.Errorf("%s: %v, want %v", name, got, c.want)

@@ -127,7 +127,7 @@ func New(cfg Config) (*Endpoint, error) {
 	var err error
 	e.look, err = cfg.Profile.look()
 	check(err)
-	e.ticks = newTicks(e.look.ticks)
+	e.ticks = newTicks(e.look.ticks, e.look.late)
 	if e.net == nil {
 		if e.net, err = newRoomyNet(); err != nil {
 			check(fmt.Errorf("network interfaces: %w", err))

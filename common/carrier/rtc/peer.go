@@ -3,7 +3,9 @@ package rtc
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -180,6 +182,9 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 		return
 	}
 	defer secured.Close()
+	if p.e.look.slow {
+		p.pause(randomBetween(0, mostForSCTP))
+	}
 	association, err := sctp.ClientContext(p.ctx, p.e.associationOptions(secured, r.maxMessage)...)
 	if err != nil {
 		p.fail()
@@ -207,6 +212,9 @@ func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	// next.
 	if err := p.ready(client); err != nil {
 		return nil, err
+	}
+	if client && p.e.look.slow {
+		p.pause(randomBetween(0, mostForDTLS))
 	}
 	s := securing{client: client, certificate: p.certificate, expected: r.fingerprints,
 		profile: p.e.look.profile, loggers: loggers{p.e.cfg.Logger}}
@@ -261,6 +269,9 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 			p.fail()
 			return
 		}
+		if !p.acknowledged(channel) {
+			return
+		}
 		p.opened <- newConn(p, channel, a)
 	}
 	for {
@@ -269,7 +280,7 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 			return
 		}
 		if !served {
-			p.pause()
+			p.pause(p.e.look.channelPause)
 			channel, err := datachannel.Server(stream, &datachannel.Config{LoggerFactory: loggers{p.e.cfg.Logger}})
 			if err == nil {
 				served = true
@@ -281,19 +292,33 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 	}
 }
 
-// channelPause is how long a channel that the other end opens waits for its ACK:
-// as long as it takes a browser to hand it to the page (measured). What came
-// right behind the OPEN is read by then, and acknowledged with the ACK.
-const channelPause = time.Millisecond
+const (
+	// mostForDTLS and mostForSCTP are what Firefox takes at most, mostly, from a
+	// pair to use until DTLS begins, and from there to SCTP: threads have to take
+	// notice that do other things, too (measured).
+	mostForDTLS = time.Millisecond
+	mostForSCTP = 8 * time.Millisecond
+)
 
-func (p *peer) pause() {
-	if p.shaper == nil {
+func (p *peer) pause(d time.Duration) {
+	if d == 0 {
 		return
 	}
 	select {
-	case <-time.After(channelPause):
+	case <-time.After(d):
 	case <-p.ctx.Done():
 	}
+}
+
+// acknowledged waits, where a browser does, until the other end has acknowledged
+// the channel, or says something on it, which is left to be read. It reports
+// whether there is a channel.
+func (p *peer) acknowledged(channel *datachannel.DataChannel) bool {
+	if !p.e.look.patient {
+		return true
+	}
+	_, _, err := channel.ReadDataChannel(nil)
+	return errors.Is(err, io.ErrShortBuffer)
 }
 
 // wait returns the Conn when its channel is open.

@@ -48,9 +48,14 @@ type look struct {
 
 	checks *checkShape   // nil: what the ICE agent sends leaves as it is
 	ticks  time.Duration // between the times at which timers end; 0: at any time
+	late   time.Duration // then how much later they end than they are set to
 	sdp    sdpShape
 
 	eager bool // the DTLS client does not wait until a pair is nominated
+	slow  bool // DTLS begins a little after ICE, and SCTP after DTLS
+
+	patient      bool          // nothing is said on a channel before its ACK
+	channelPause time.Duration // before the ACK of a channel that the other end opens
 
 	mtu          uint32 // of SCTP packets
 	interleaving bool   // I-DATA chunks are offered
@@ -86,16 +91,22 @@ func (p Profile) look() (look, error) {
 		return look{
 			profile: p, ufragLen: 4, pwdLen: 24, alphabet: base64Alphabet,
 			checks: chromiumChecks(), sdp: sdpShape{text: chromiumSDP, candidate: chromiumCandidate},
-			ticks:    chromiumTicks,
-			eager:    true,
-			mtu:      browserMTU,
-			init:     sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},
-			priority: normalPriority,
+			ticks: chromiumTicks,
+			eager: true,
+
+			// As long as it takes to hand the channel to the page (measured). What came
+			// right behind the OPEN is read by then, and acknowledged with the ACK.
+			channelPause: 250 * time.Microsecond,
+			mtu:          browserMTU,
+			init:         sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},
+			priority:     normalPriority,
 		}, nil
 	case Firefox:
 		return look{
 			profile: p, ufragLen: 8, pwdLen: 32, alphabet: hexAlphabet,
 			checks: firefoxChecks(), sdp: sdpShape{text: firefoxSDP, candidate: firefoxCandidate},
+			late: time.Millisecond,
+			slow: true, patient: true,
 			mtu: browserMTU, interleaving: true,
 			init: sctp.InitShape{Window: 16 << 20, ForwardTSN: true, Cookie: 44, CookiePrefix: dcSCTP},
 		}, nil

@@ -6,23 +6,26 @@ import "time"
 // of all its connections together, 64 times a second, counted from the start of
 // the system (base::TimeTicks; libwebrtc's Metronome). So what shows as the time
 // between two datagrams is mostly a multiple of a tick.
+//
+// Firefox has a timer for each, which ends after the millisecond that it is set to.
 type ticks struct {
 	every  time.Duration // 0: any time will do
 	origin time.Time     // of one of them
+	late   time.Duration // is added where any time will do
 }
 
-// newTicks returns those of a profile.
-func newTicks(every time.Duration) ticks {
+// newTicks returns those of a look.
+func newTicks(every, late time.Duration) ticks {
 	if every == 0 {
-		return ticks{}
+		return ticks{late: late}
 	}
-	return ticks{every, time.Now().Add(-sinceStart() % every)}
+	return ticks{every: every, origin: time.Now().Add(-sinceStart() % every)}
 }
 
 // next returns the first tick that is not before at.
 func (t ticks) next(at time.Time) time.Time {
 	if t.every == 0 {
-		return at
+		return at.Add(t.late)
 	}
 	late := at.Sub(t.origin) % t.every
 	if late < 0 {

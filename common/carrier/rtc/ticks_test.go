@@ -15,11 +15,11 @@ func TestTicks(t *testing.T) {
 		if got := every.next(origin.Add(at)).Sub(origin); got != want {
 			t.Errorf("after %v at %v, want %v", at, got, want)
 		}
-		if got := (ticks{}).next(origin.Add(at)).Sub(origin); got != at {
+		if got := newTicks(0, 3).next(origin.Add(at)).Sub(origin); got != at+3 {
 			t.Errorf("without ticks: after %v at %v", at, got)
 		}
 	}
-	a, b := newTicks(chromiumTicks), newTicks(chromiumTicks)
+	a, b := newTicks(chromiumTicks, 0), newTicks(chromiumTicks, 0)
 	if off := b.origin.Sub(a.origin) % chromiumTicks; sinceStart() > 0 && off > time.Millisecond && off < chromiumTicks-time.Millisecond {
 		t.Errorf("two sets of ticks are %v apart", off)
 	}
