@@ -207,10 +207,16 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	// The server answers on any pair that works, and the client sends its first
 	// words when it has one to use, or, where the browser does, as soon as one
-	// works. A hello that comes before any pair works waits
-	// in the agent: an answer to it would be lost, and show by the number of the
-	// next.
-	if err := p.ready(client); err != nil {
+	// works. A hello that comes before any pair works waits: an answer to it would
+	// be lost, and show by the number of the next.
+	conn := &dtlsConn{path: path}
+	stop := func() {}
+	if !client && p.shaper != nil {
+		stop = conn.keep()
+	}
+	err := p.ready(client)
+	stop()
+	if err != nil {
 		return nil, err
 	}
 	if client && p.e.look.slow {
@@ -221,7 +227,7 @@ func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	if p.shaper != nil {
 		s.roundTrip, s.wake = p.shaper.roundTrip, p.shaper.ticks.next
 	}
-	return s.do(p.ctx, &dtlsConn{path: path})
+	return s.do(p.ctx, conn)
 }
 
 // abortReason is what dcSCTP, the library of browsers, says in the ABORT chunk
