@@ -314,6 +314,7 @@ type Association struct {
 	maxReceiveBufferSize      uint32
 	initShape                 InitShape
 	browserAcks               bool
+	openAck                   openAck
 	seenData                  bool
 	maxMessageSize            uint32
 	maxReassemblyQueueEntries uint32
@@ -445,6 +446,7 @@ type Config struct {
 	initShape InitShape
 
 	browserAcks bool
+	openAckHold time.Duration
 
 	enableInterleaving    bool
 	enableInterleavingSet bool
@@ -834,6 +836,7 @@ func createAssociationFromConfigWithTsn(cfg *Config, tsn uint32) *Association {
 		maxReceiveBufferSize:      maxReceiveBufferSize,
 		initShape:                 cfg.initShape,
 		browserAcks:               cfg.browserAcks,
+		openAck:                   openAck{hold: cfg.openAckHold},
 		maxMessageSize:            maxMessageSize,
 		maxReassemblyQueueEntries: cfg.maxReassemblyQueueEntries,
 		minCwnd:                   cfg.MinCwnd,
@@ -4035,7 +4038,7 @@ func (a *Association) popPendingDataChunksToSend( //nolint:cyclop,gocognit
 	// track current packet size for MTU bundling so budgeting is accurate.
 	bytesInPacket := 0
 
-	if a.pendingQueue.size() > 0 { //nolint:nestif
+	if a.pendingQueue.size() > 0 && a.openAck.held == 0 { //nolint:nestif
 		// RFC 4960 sec 6.1.  Transmission of DATA Chunks
 		//   A) At any given time, the data sender MUST NOT transmit new data to
 		//      any destination transport address if its peer's rwnd indicates
@@ -4210,9 +4213,12 @@ func (a *Association) sendPayloadData(ctx context.Context, chunks []*chunkPayloa
 	for _, c := range chunks {
 		a.pendingQueue.push(c)
 	}
+	held := a.holdOpenAck(chunks)
 
 	a.lock.Unlock()
-	a.awakeWriteLoop()
+	if !held {
+		a.awakeWriteLoop()
+	}
 
 	return nil
 }
@@ -4391,6 +4397,7 @@ func (a *Association) handleChunksStart() {
 	defer a.lock.Unlock()
 
 	a.stats.incPacketsReceived()
+	a.openAck.reads++
 
 	a.delayedAckTriggered = false
 	a.immediateAckTriggered = false
@@ -4410,6 +4417,7 @@ func (a *Association) handleChunksEnd() {
 		a.ackState = ackStateDelay
 		a.ackTimer.start()
 	}
+	a.releaseOpenAck()
 }
 
 func (a *Association) handleChunk(receivedPacket *packet, receivedChunk chunk) error { //nolint:cyclop

@@ -3,7 +3,10 @@
 
 package sctp
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"time"
+)
 
 // This file is not in the original. It lets INIT and INIT-ACK chunks look like
 // those of another implementation, whose sizes show although they are encrypted,
@@ -66,13 +69,23 @@ func (s InitShape) newCookie() (*paramStateCookie, error) {
 	return &paramStateCookie{cookie: cookie}, nil
 }
 
+// openAck is the state of an association's holding back of the ACK of a channel.
+type openAck struct {
+	hold  time.Duration // at most
+	reads uint64        // packets that have come
+	held  uint64        // how many there were when the ACK was held back, 0 if it is not
+}
+
 // WithBrowserAcks has packets leave as dcSCTP's do, the library of browsers: the
 // first data is acknowledged at once (RFC 9260 section 5.1), an acknowledgement
 // that waits rides with data, one that does not goes before it, and a message of
-// the Data Channel Establishment Protocol shares no packet with what follows.
-func WithBrowserAcks() AssociationOption {
+// the Data Channel Establishment Protocol shares no packet with what follows. The
+// ACK of a channel waits until another packet has come, or for hold: what comes
+// right behind the OPEN is acknowledged with it.
+func WithBrowserAcks(hold time.Duration) AssociationOption {
 	return sharedOption(func(c *Config) error {
 		c.browserAcks = true
+		c.openAckHold = hold
 
 		return nil
 	})
@@ -155,4 +168,34 @@ func (a *Association) bundleAck(packets []*packet) {
 // endsPacket reports whether nothing may follow the chunk in its packet.
 func (a *Association) endsPacket(c *chunkPayloadData) bool {
 	return a.browserAcks && c.payloadType == PayloadTypeWebRTCDCEP
+}
+
+// dcepAck is the type of the ACK of a channel (RFC 8832 section 8.2.1).
+const dcepAck = 2
+
+// holdOpenAck reports whether the chunks are the ACK of a channel, which is held
+// back then. The caller should hold the lock.
+func (a *Association) holdOpenAck(chunks []*chunkPayloadData) bool {
+	if a.openAck.hold == 0 || a.ackState == ackStateDelay || len(chunks) != 1 ||
+		chunks[0].payloadType != PayloadTypeWebRTCDCEP || chunks[0].userData[0] != dcepAck {
+		return false
+	}
+	a.openAck.held = a.openAck.reads
+	time.AfterFunc(a.openAck.hold, func() {
+		a.lock.Lock()
+		defer a.lock.Unlock()
+		a.openAck.held = 0
+		a.awakeWriteLoop()
+	})
+
+	return true
+}
+
+// releaseOpenAck has the ACK leave that was held back before the packet that has
+// been read. The caller should hold the lock.
+func (a *Association) releaseOpenAck() {
+	if a.openAck.held > 0 && a.openAck.held < a.openAck.reads {
+		a.openAck.held = 0
+		a.awakeWriteLoop()
+	}
 }

@@ -105,7 +105,7 @@ func (e *Endpoint) associationOptions(secured net.Conn, maxMessage uint32) []sct
 		sctp.WithMinCwnd(congestionFloor),
 	}
 	if e.look.profile != Pion {
-		options = append(options, sctp.WithBrowserAcks())
+		options = append(options, sctp.WithBrowserAcks(e.look.channelPause))
 	}
 	return options
 }
@@ -286,7 +286,6 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 			return
 		}
 		if !served {
-			p.pause(p.e.look.channelPause)
 			channel, err := datachannel.Server(stream, &datachannel.Config{LoggerFactory: loggers{p.e.cfg.Logger}})
 			if err == nil {
 				served = true
@@ -307,9 +306,6 @@ const (
 )
 
 func (p *peer) pause(d time.Duration) {
-	if d == 0 {
-		return
-	}
 	select {
 	case <-time.After(d):
 	case <-p.ctx.Done():

@@ -55,7 +55,7 @@ type look struct {
 	slow  bool // DTLS begins a little after ICE, and SCTP after DTLS
 
 	patient      bool          // nothing is said on a channel before its ACK
-	channelPause time.Duration // before the ACK of a channel that the other end opens
+	channelPause time.Duration // before the ACK of a channel that the other end opens, if nothing more comes
 
 	mtu          uint32 // of SCTP packets
 	interleaving bool   // I-DATA chunks are offered
@@ -96,7 +96,7 @@ func (p Profile) look() (look, error) {
 
 			// As long as it takes to hand the channel to the page (measured). What came
 			// right behind the OPEN is read by then, and acknowledged with the ACK.
-			channelPause: 250 * time.Microsecond,
+			channelPause: time.Millisecond,
 			mtu:          browserMTU,
 			init:         sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},
 			priority:     normalPriority,
