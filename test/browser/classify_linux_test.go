@@ -142,7 +142,7 @@ func (s *sample) tshark(t *testing.T) {
 					others += c
 				}
 			}
-			if want[n] == 0 && others > 0 {
+			if want[n] == 0 && others > 0 && calls > 1 { // How hellos that came again mix with others is chance.
 				t.Errorf("%s: %d calls with %d frames beside %d hellos, none of the browser's", k, calls, n[1], n[0])
 			}
 		}

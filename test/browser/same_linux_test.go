@@ -13,10 +13,9 @@ import (
 )
 
 var (
-	flagCalls   = flag.Int("calls", 10, "calls of a browser with itself, of ours with it each way, and of ours with ourselves, in TestSameness")
+	flagCalls   = flag.Int("calls", 20, "calls of a browser with itself, of ours with it each way, and of ours with ourselves, in TestSameness")
 	flagAtOnce  = flag.Int("at-once", 3, "calls at the same time in TestSameness")
 	flagBands   = flag.Bool("bands", false, "fail for times that are off in TestSameness, too: on a machine with nothing else to do")
-	flagBlind   = flag.Bool("blind", false, "fail if a tree tells calls apart in TestSameness, too: an open point, see doc/threats.md")
 	flagList    = flag.String("list", "", "a file that TestSameness adds the datagrams of its short calls to")
 	flagBrowser = flag.String("browser", "", "only this one, chromium or firefox, in TestSameness")
 )
