@@ -315,6 +315,7 @@ type Association struct {
 	initShape                 InitShape
 	browserAcks               bool
 	openAck                   openAck
+	acksWait                  int // in controlQueue
 	seenData                  bool
 	maxMessageSize            uint32
 	maxReassemblyQueueEntries uint32
@@ -1800,6 +1801,7 @@ func (a *Association) gatherOutbound() ([][]byte, bool) {
 		return rawPackets, ok
 	}
 
+	a.acksWait = 0
 	if a.controlQueue.size() > 0 {
 		for _, p := range a.controlQueue.popAll() {
 			raw, err := a.marshalPacket(p)

@@ -100,12 +100,17 @@ func (a *Association) firstData() bool {
 	return first
 }
 
+// mostAcksWait is how many acknowledgements wait to be sent at most. Where more
+// packets come before it is the sender's turn, one stands for the rest.
+const mostAcksWait = 4
+
 // ackPacket has the packet that was read last acknowledged by one of its own, as
 // it has come, before another is read. The caller should hold the lock.
 func (a *Association) ackPacket() {
-	if !a.browserAcks || a.getState() != established {
+	if !a.browserAcks || a.getState() != established || a.acksWait == mostAcksWait {
 		return
 	}
+	a.acksWait++
 	a.ackState = ackStateIdle
 	a.stats.incSACKsSent()
 	a.controlQueue.push(a.createPacket([]chunk{a.createSelectiveAckChunk()}))
@@ -116,6 +121,7 @@ func (a *Association) ackPacket() {
 func (a *Association) ackAfterAck() {
 	if a.ackState == ackStateDelay && a.browserAcks && a.getState() == established {
 		a.ackTimer.stop()
+		a.ackState = ackStateImmediate
 		a.ackPacket()
 		a.awakeWriteLoop()
 	}

@@ -52,7 +52,7 @@ type look struct {
 	sdp    sdpShape
 
 	eager bool // the DTLS client does not wait until a pair is nominated
-	slow  bool // DTLS begins a little after ICE, and SCTP after DTLS
+	slow  bool // SCTP begins a little after DTLS
 
 	patient      bool          // nothing is said on a channel before its ACK
 	channelPause time.Duration // before the ACK of a channel that the other end opens, if nothing more comes
@@ -105,7 +105,7 @@ func (p Profile) look() (look, error) {
 		return look{
 			profile: p, ufragLen: 8, pwdLen: 32, alphabet: hexAlphabet,
 			checks: firefoxChecks(), sdp: sdpShape{text: firefoxSDP, candidate: firefoxCandidate},
-			late: time.Millisecond,
+			late: 500 * time.Microsecond,
 			slow: true, patient: true,
 			mtu: browserMTU, interleaving: true,
 			init: sctp.InitShape{Window: 16 << 20, ForwardTSN: true, Cookie: 44, CookiePrefix: dcSCTP},

@@ -64,7 +64,7 @@ func TestFirstByte(t *testing.T) {
 	const roundTrip = 100 * time.Millisecond
 	for _, signal := range []time.Duration{0, 30 * time.Millisecond, 700 * time.Millisecond, 3 * time.Second} {
 		plain := firstByte(t, Pion, roundTrip, signal)
-		for profile, saved := range map[Profile]time.Duration{Chromium: 2 * roundTrip, Firefox: roundTrip - 10*time.Millisecond} {
+		for profile, saved := range map[Profile]time.Duration{Chromium: 2 * roundTrip, Firefox: roundTrip - 2*mostForHandOver} {
 			took := firstByte(t, profile, roundTrip, signal)
 			t.Logf("answer after %v: %s %v, pion %v", signal, profile, took, plain)
 			if took > plain-saved+5*time.Millisecond {
