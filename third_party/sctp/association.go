@@ -1758,7 +1758,7 @@ func (a *Association) gatherOutboundPriorityPackets() ([][]byte, bool, bool) {
 			return nil, false, true
 		}
 
-		return [][]byte{pkt}, false, true
+		return append(a.lastWords(), pkt), false, true
 	}
 
 	// Once SHUTDOWN ACK has been received, SHUTDOWN COMPLETE is the only

@@ -205,3 +205,14 @@ func (a *Association) releaseOpenAck() {
 		a.awakeWriteLoop()
 	}
 }
+
+// lastWords returns the reset of a stream that waits to be sent and goes before an
+// ABORT, unless data waits, too. The caller should hold the lock.
+func (a *Association) lastWords() [][]byte {
+	if !a.browserAcks || a.getState() != established || a.pendingQueue.getNumBytes() > 0 {
+		return nil
+	}
+	budget, consumed := a.tlrCurrentBurstBudgetScaledLocked(), false
+
+	return a.gatherOutboundDataAndReconfigPackets(nil, &budget, &consumed)
+}

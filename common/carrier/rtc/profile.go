@@ -55,6 +55,7 @@ type look struct {
 	slow  bool // SCTP begins a little after DTLS
 
 	patient      bool          // nothing is said on a channel before its ACK
+	resets       bool          // a channel is reset before the connection is closed
 	channelPause time.Duration // before the ACK of a channel that the other end opens, if nothing more comes
 
 	mtu          uint32 // of SCTP packets
@@ -105,16 +106,17 @@ func (p Profile) look() (look, error) {
 		return look{
 			profile: p, ufragLen: 8, pwdLen: 32, alphabet: hexAlphabet,
 			checks: firefoxChecks(), sdp: sdpShape{text: firefoxSDP, candidate: firefoxCandidate},
-			late: 500 * time.Microsecond,
-			slow: true, patient: true,
+			late: 250 * time.Microsecond,
+			slow: true, patient: true, resets: true,
 			mtu: browserMTU, interleaving: true,
 			init: sctp.InitShape{Window: 16 << 20, ForwardTSN: true, Cookie: 44, CookiePrefix: dcSCTP},
 		}, nil
 	case Pion:
 		return look{
 			profile: p, ufragLen: 16, pwdLen: 32, alphabet: letters,
-			sdp: sdpShape{text: pionSDP, candidate: pionCandidate},
-			mtu: pionMTU, interleaving: true,
+			sdp:    sdpShape{text: pionSDP, candidate: pionCandidate},
+			resets: true,
+			mtu:    pionMTU, interleaving: true,
 			priority: normalPriority,
 		}, nil
 	}
