@@ -299,9 +299,10 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 
 // mostForHandOver is what Firefox takes, mostly, to hand a connection from one
 // thread to another that does other things, too: from the end of DTLS to SCTP's
-// INIT, and from there to the answer to the other end's (measured: 2 to 4 ms in
-// half of the calls, 8 to 10 in one of ten).
-const mostForHandOver = 12 * time.Millisecond
+// INIT, and from there to the answer to the other end's (measured: a millisecond or
+// two in half of the calls, several in one of ten, more the more the machine has
+// to do).
+const mostForHandOver = 5 * time.Millisecond
 
 func (p *peer) handOver() {
 	select {
