@@ -57,8 +57,8 @@ type seat struct {
 	addr  netip.Addr
 }
 
-// brokerTime returns how long a description is on its way, through a broker and a front, each of which is as far as half the world or next
-// door: never the same, so that a page's milliseconds in answering make no difference.
+// brokerTime returns how long a description is on its way, through a broker and a front, each as far as half the world or next door:
+// never the same, so that a page's milliseconds in answering make no difference.
 func brokerTime() time.Duration { return 100*time.Millisecond + rand.N(300*time.Millisecond) }
 
 // A switchboard tells seats what to do and carries their descriptions.

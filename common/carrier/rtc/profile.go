@@ -97,7 +97,7 @@ func (p Profile) look() (look, error) {
 
 			// As long as it takes to hand the channel to the page (measured). What came
 			// right behind the OPEN is read by then, and acknowledged with the ACK.
-			channelPause: time.Millisecond,
+			channelPause: 300 * time.Microsecond,
 			mtu:          browserMTU,
 			init:         sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},
 			priority:     normalPriority,
