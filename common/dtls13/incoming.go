@@ -75,8 +75,7 @@ func (m *machine) takeOld(r record) {
 		// one ACK in a quarter of the timer at most.
 		m.received(r.recordNumber)
 		m.scheduleACK()
-	case r.epoch == 0 && (m.done || !m.p.resends): // Anybody could have sent it.
-	case r.epoch == 2 && m.done && m.client && m.p.resends: // NSS's timer runs on.
+	case r.epoch == 0: // Anybody could have sent it.
 	case !m.p.resends:
 		m.received(r.recordNumber)
 		m.scheduleACK()
