@@ -346,7 +346,7 @@ func TestOtherHeaders(t *testing.T) {
 	}
 }
 
-// What comes again after the handshake has Firefox's server repeat its ACK, and its client its flight, not too often.
+// What comes again after the handshake has Firefox's server repeat its ACK, and its client wait for its timer, of which the first is doubled.
 func TestFirefoxRepeats(t *testing.T) {
 	const ack = 72 // three records
 	n := newNetwork(testConfig(t, Firefox()), testConfig(t, Firefox()))
@@ -371,7 +371,7 @@ func TestFirefoxRepeats(t *testing.T) {
 				t.Errorf("an ACK of %d bytes", len(p.data))
 			}
 		case !p.toClient && p.data[0]&0xe0 == 0x20: // not in clear
-			if last != start && p.at.Sub(last) < Firefox().timers[0]/2 {
+			if last != start && p.at.Sub(last) < 2*Firefox().timers[0] {
 				t.Errorf("the last flight again after %v", p.at.Sub(last))
 			}
 			last = p.at
