@@ -25,9 +25,10 @@ type shaper struct {
 	first    sync.Once
 	stopped  sync.Once // see stopEarly
 
-	mu    sync.Mutex
-	pwd   string // of the other end
-	conns []*shapedConn
+	mu     sync.Mutex
+	pwd    string // of the other end
+	conns  []*shapedConn
+	hellos [][]byte // came before the other end's description, see stash
 }
 
 func newShaper(shape *checkShape, t ticks) *shaper {

@@ -52,6 +52,12 @@ type dtlsConn struct {
 // been sent twice (measured of Chromium: it acknowledges no more).
 const mostStashed = 4
 
+// keepLast adds a packet and forgets the oldest of more than mostStashed.
+func keepLast(all [][]byte, p []byte) [][]byte {
+	all = append(all, bytes.Clone(p))
+	return all[max(0, len(all)-mostStashed):]
+}
+
 // keep reads what comes before DTLS begins, until the function that it returns
 // is called. Of more than a browser keeps the oldest are lost.
 func (c *dtlsConn) keep() (stop func()) {
@@ -65,8 +71,7 @@ func (c *dtlsConn) keep() (stop func()) {
 			case err != nil:
 				return
 			case classify(buf[:n]) == dtlsPacket:
-				c.stashed = append(c.stashed, bytes.Clone(buf[:n]))
-				c.stashed = c.stashed[max(0, len(c.stashed)-mostStashed):]
+				c.stashed = keepLast(c.stashed, buf[:n])
 			}
 		}
 	})

@@ -215,6 +215,7 @@ func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	conn := &dtlsConn{path: path}
 	stop := func() {}
 	if !client && p.shaper != nil {
+		conn.stashed = p.shaper.takeStash()
 		stop = conn.keep()
 	}
 	err := p.ready(client)
