@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"flurry/common/simnet/line"
+	"flurry/test/browsers"
 	"flurry/test/netlab"
 )
 
@@ -106,7 +107,7 @@ func (l *lab) startOurs(t *testing.T, h *netlab.Host, url string) {
 	cmd.Env = append(os.Environ(), ourSeat+"="+url)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	ended, err := begin(cmd)
+	ended, err := browsers.Begin(cmd)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -132,7 +133,7 @@ func (l *lab) addBrowsers(t *testing.T, some []browser) (versions []string) {
 			select {
 			case said = <-l.seat(b.profile + at).hello:
 			case <-time.After(limit):
-				t.Fatalf("%s does not open its page", b.name)
+				t.Fatalf("%s does not open its page", b.Name)
 			}
 		}
 		versions = append(versions, said)

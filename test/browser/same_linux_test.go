@@ -156,7 +156,7 @@ func (s *sample) comeAbout(t *testing.T) {
 // the same lines, and compares what shows of them, see doc/threats.md. Where a line loses much the calls must still come about.
 func TestSameness(t *testing.T) {
 	var some []browser
-	for _, b := range browsers {
+	for _, b := range allBrowsers() {
 		if *flagBrowser == "" || *flagBrowser == b.profile {
 			b.find(t)
 			some = append(some, b)
@@ -186,12 +186,12 @@ func TestSameness(t *testing.T) {
 			if err := l.run(ctx, len(p.slow), p.slow); err != nil {
 				t.Logf("long and lossy calls: %v", err)
 			}
-			tell("long and lossy calls of "+p.browser.name, len(p.slow))
+			tell("long and lossy calls of "+p.browser.Name, len(p.slow))
 		})
 		if err := l.run(ctx, *flagAtOnce, p.quick); err != nil {
 			t.Errorf("short calls: %v", err)
 		}
-		tell("short calls of "+p.browser.name, len(p.quick))
+		tell("short calls of "+p.browser.Name, len(p.quick))
 	}
 	for _, p := range plans {
 		l.run(ctx, len(p.broken), p.broken) //nolint:errcheck // They fail.
@@ -199,14 +199,14 @@ func TestSameness(t *testing.T) {
 	tell("calls cut off", len(plans[0].broken))
 	slow.Wait()
 	for _, p := range plans {
-		t.Run(p.browser.name+"/loss", p.comeAbout)
-		t.Run(p.browser.name+"/points", p.compare)
+		t.Run(p.browser.Name+"/loss", p.comeAbout)
+		t.Run(p.browser.Name+"/points", p.compare)
 		if *flagList != "" {
 			p.list(t, *flagList)
 		}
-		t.Run(p.browser.name+"/blind", p.blind)
-		t.Run(p.browser.name+"/nDPI", p.nDPI)
-		t.Run(p.browser.name+"/tshark", p.tshark)
+		t.Run(p.browser.Name+"/blind", p.blind)
+		t.Run(p.browser.Name+"/nDPI", p.nDPI)
+		t.Run(p.browser.Name+"/tshark", p.tshark)
 	}
 }
 

@@ -224,10 +224,10 @@ func (s *sample) blind(t *testing.T) {
 		for i := range n {
 			all = append(all, labelled{browsers[i], false}, labelled{ours[i], true})
 		}
-		t.Logf("%s, %s: a tree is right in %.1f %% of %d+%d calls, bound %.1f %%: %s; %s", s.browser.name, k, 100*a, n, n, 100*bound, verdict,
+		t.Logf("%s, %s: a tree is right in %.1f %% of %d+%d calls, bound %.1f %%: %s; %s", s.browser.Name, k, 100*a, n, n, 100*bound, verdict,
 			grow(all, treeDepth))
 		if a > bound {
-			t.Errorf("%s, %s: told apart", s.browser.name, k)
+			t.Errorf("%s, %s: told apart", s.browser.Name, k)
 		}
 	}
 }

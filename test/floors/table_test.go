@@ -41,6 +41,7 @@ var floorOf = map[string]int{
 	"proxy":                 5,
 	"server":                5,
 	"test/browser":          5,
+	"test/browsers":         5,
 	"test/floors":           5,
 	"test/interop":          5,
 	"test/netem":            5,
@@ -63,6 +64,7 @@ var mayImport = map[[2]string]bool{
 	{"test/system/simulated", "test/stage"}: true,
 	{"test/netem", "test/stage"}:            true,
 	{"test/browser", "test/netlab"}:         true,
+	{"test/browser", "test/browsers"}:       true,
 	{"test/interop", "test/netlab"}:         true,
 	{"test/netem", "test/netlab"}:           true,
 }
