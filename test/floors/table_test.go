@@ -49,6 +49,7 @@ var floorOf = map[string]int{
 	"test/stage":            5,
 	"test/system":           5,
 	"test/system/simulated": 5,
+	"test/webext":           5,
 }
 
 // mayImport lists the arrows within one floor, from importer to imported, that the architecture allows. Floor 1 allows all
@@ -65,6 +66,8 @@ var mayImport = map[[2]string]bool{
 	{"test/netem", "test/stage"}:            true,
 	{"test/browser", "test/netlab"}:         true,
 	{"test/browser", "test/browsers"}:       true,
+	{"test/webext", "test/browsers"}:        true,
+	{"test/webext", "test/stage"}:           true,
 	{"test/interop", "test/netlab"}:         true,
 	{"test/netem", "test/netlab"}:           true,
 }
