@@ -114,7 +114,15 @@ func (c *chromium) open(ctx context.Context, url string) (tab, error) {
 	if err := c.call(ctx, "", "Target.createTarget", map[string]any{"url": url}, &made); err != nil {
 		return nil, err
 	}
-	return c.attach(ctx, made.TargetID)
+	page, err := c.attach(ctx, made.TargetID)
+	if err != nil {
+		return nil, err
+	}
+	return page, until(ctx, func() (bool, string) {
+		var at struct{ URL, State string }
+		err := evalInto(ctx, page, `{ URL: location.href, State: document.readyState }`, &at)
+		return err == nil && at.URL == url && at.State == "complete", fmt.Sprintf("%s is not open, but %+v: %v", url, at, err)
+	})
 }
 
 func (c *chromium) attach(ctx context.Context, target string) (tab, error) {
