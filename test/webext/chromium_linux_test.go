@@ -23,13 +23,13 @@ type chromium struct {
 
 // chromiumCommand has it drivable, with an extension unless that is "". Its calls use loopback, which may be all there is, and
 // names under test are this machine.
-func chromiumCommand(program, profile, extension string) []string {
+func chromiumCommand(program, profile, extension string, more []string) []string {
 	argv := slices.Concat([]string{program}, browsers.ChromiumFlags(profile), []string{"--allow-loopback-in-peer-connection",
 		"--remote-debugging-port=0", "--host-resolver-rules=MAP *.test 127.0.0.1"})
 	if extension != "" {
 		argv = append(argv, "--disable-extensions-except="+extension, "--load-extension="+extension)
 	}
-	return append(argv, "about:blank")
+	return append(append(argv, more...), "about:blank")
 }
 
 // startChromium connects to a browser that is starting.

@@ -91,8 +91,6 @@ func newRelayFront(t testing.TB) *relayFront {
 	return &relayFront{ln: listen(t)}
 }
 
-func (f *relayFront) url() string { return "ws://" + f.ln.Addr().String() + "/" }
-
 // serve begins with a relay at host:port, until the test ends. What runs over it must have ended by then.
 func (f *relayFront) serve(ctx context.Context, t testing.TB, to string) {
 	t.Helper()

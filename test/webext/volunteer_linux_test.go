@@ -23,6 +23,8 @@ type config struct {
 	RelayURL     string   `json:"relayURL"`
 	STUNServers  []string `json:"stunServers"`
 	Local        bool     `json:"local"`
+	// In base64, see there.
+	CertificateHashes []string `json:"certificateHashes,omitempty"`
 }
 
 // A volunteer is a browser with the extension, on a profile of its own. Its methods that take no context are bounded by the
@@ -34,6 +36,7 @@ type volunteer struct {
 
 	extension string // the folder with the extension; "": without one
 	profile   string
+	flags     []string // more than usual, of Chromium
 
 	// of the run now
 	group  *browsers.Group
@@ -50,9 +53,16 @@ func newVolunteer(ctx context.Context, t testing.TB, kind browsers.Kind, c confi
 // newVolunteerWith is newVolunteer with an extension of the caller's.
 func newVolunteerWith(ctx context.Context, t testing.TB, kind browsers.Kind, extension string) *volunteer {
 	t.Helper()
+	v := prepareVolunteer(ctx, t, kind, extension)
+	v.start()
+	return v
+}
+
+// prepareVolunteer is newVolunteerWith without the start.
+func prepareVolunteer(ctx context.Context, t testing.TB, kind browsers.Kind, extension string) *volunteer {
+	t.Helper()
 	v := &volunteer{t: t, ctx: ctx, kind: kind, extension: extension, profile: t.TempDir()}
 	t.Cleanup(v.cleanUp)
-	v.start()
 	return v
 }
 
@@ -91,7 +101,7 @@ func (v *volunteer) start() {
 			v.t.Fatal(err)
 		}
 	}
-	argv, connect := chromiumCommand(program, v.profile, v.extension), startChromium
+	argv, connect := chromiumCommand(program, v.profile, v.extension, v.flags), startChromium
 	var err error
 	if v.kind == browsers.Firefox() {
 		connect = startFirefox

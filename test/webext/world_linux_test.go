@@ -17,18 +17,27 @@ import (
 // A world is a stage without volunteers, with somebody at its doors who counts.
 type world struct {
 	*stage.Stage
-	broker *brokerFront
-	relay  *relayFront
+	broker   *brokerFront
+	relay    *relayFront
+	relayURL string // of relay
 }
 
 func newWorld(ctx context.Context, t testing.TB) *world {
 	t.Helper()
-	p, err := programs()
-	if err != nil {
+	return newWorldWith(ctx, t, "ws", stage.Options{})
+}
+
+// newWorldWith is newWorld with a relay for that scheme, and other options.
+func newWorldWith(ctx context.Context, t testing.TB, scheme string, o stage.Options) *world {
+	t.Helper()
+	w := &world{broker: newBrokerFront(t), relay: newRelayFront(t)}
+	w.relayURL = scheme + "://" + w.relay.ln.Addr().String() + "/"
+	var err error
+	if o.Programs, err = programs(); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{broker: newBrokerFront(t), relay: newRelayFront(t)}
-	if w.Stage, err = stage.New(ctx, stage.Options{Programs: p, Max: 1, RelayURL: w.relay.url()}); err != nil {
+	o.Max, o.RelayURL = 1, w.relayURL
+	if w.Stage, err = stage.New(ctx, o); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -53,7 +62,7 @@ func newWorld(ctx context.Context, t testing.TB) *world {
 // config leads volunteers to this world. There is no NAT on loopback to find out about: the probe gets an error at once.
 func (w *world) config() config {
 	return config{Type: "webext", BrokerURL: w.broker.url(), ProbeURL: w.broker.url() + "no-such-probe", RelayPattern: "^127.0.0.1$",
-		RelayURL: w.relay.url(), STUNServers: []string{w.STUN()}, Local: true}
+		RelayURL: w.relayURL, STUNServers: []string{w.STUN()}, Local: true}
 }
 
 // startClient starts a client of its own, which ends with the test if not before.
