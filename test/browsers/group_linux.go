@@ -40,7 +40,7 @@ type Group struct {
 	err    error // of Wait, set before ended is closed
 }
 
-// Start runs a browser that writes in dir only, and gets nothing of the caller's environment but the way to programs.
+// Start runs a browser, or another program, which writes in dir only. Of the caller's environment it gets the way to programs.
 func Start(dir string, argv ...string) (*Group, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &Group{cmd: exec.CommandContext(ctx, argv[0], argv[1:]...), cancel: cancel, ended: make(chan struct{})}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -47,8 +48,14 @@ var programs = sync.OnceValues(func() (stage.Programs, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return stage.Programs{}, err
 	}
+	if out, err := exec.Command("go", "build", "-o", probeProgram(), "flurry/broker/probetest").CombinedOutput(); err != nil {
+		return stage.Programs{}, fmt.Errorf("build the probe service: %w\n%s", err, out)
+	}
 	return stage.Build(context.Background(), dir)
 })
+
+// probeProgram is the probe service's program file.
+func probeProgram() string { return filepath.Join(runDir(), "probetest") }
 
 // find returns the path of the browser's program. Without it, or what it needs, the test is skipped, or fails in CI.
 func find(t testing.TB, kind browsers.Kind) string {

@@ -69,6 +69,7 @@ func (s *story) switchedOn() {
 	}
 	s.v.set("maxClients", "1")
 	s.v.switchOn()
+	s.v.await("of an unrestricted network", func(n shown) bool { return n.NAT == "unrestricted" })
 	s.v.checkLooks("polling")
 	if err := s.w.WaitAvailable(s.ctx, 1); err != nil {
 		s.t.Fatal(err)
@@ -167,7 +168,7 @@ func (s *story) helpsDeployed() {
 	if err != nil {
 		browsers.Missing(s.t, "no snowflake-client here; it is in the Debian package snowflake-client")
 	}
-	if err := s.w.WaitAvailable(s.ctx, 1); err != nil { // It pauses for 10 s when the broker has nobody.
+	if err := s.w.WaitAvailable(s.ctx, 1); err != nil { // It would wait for 10 s after a refusal.
 		s.t.Fatal(err)
 	}
 	c, err := s.w.StartClientProgram(s.ctx, program)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"flurry/test/browsers"
 	"flurry/test/stage"
 )
 
@@ -20,6 +21,7 @@ type world struct {
 	broker   *brokerFront
 	relay    *relayFront
 	relayURL string // of relay
+	probeURL string // of the probe service
 }
 
 func newWorld(ctx context.Context, t testing.TB) *world {
@@ -30,12 +32,13 @@ func newWorld(ctx context.Context, t testing.TB) *world {
 // newWorldWith is newWorld with a relay for that scheme, and other options.
 func newWorldWith(ctx context.Context, t testing.TB, scheme string, o stage.Options) *world {
 	t.Helper()
-	w := &world{broker: newBrokerFront(t), relay: newRelayFront(t)}
-	w.relayURL = scheme + "://" + w.relay.ln.Addr().String() + "/"
 	var err error
 	if o.Programs, err = programs(); err != nil {
 		t.Fatal(err)
 	}
+	w := &world{broker: newBrokerFront(t), relay: newRelayFront(t)}
+	w.probeURL = startProbe(ctx, t)
+	w.relayURL = scheme + "://" + w.relay.ln.Addr().String() + "/"
 	o.Max, o.RelayURL = 1, w.relayURL
 	if w.Stage, err = stage.New(ctx, o); err != nil {
 		t.Fatal(err)
@@ -59,9 +62,38 @@ func newWorldWith(ctx context.Context, t testing.TB, scheme string, o stage.Opti
 	return w
 }
 
-// config leads volunteers to this world. There is no NAT on loopback to find out about: the probe gets an error at once.
+// startProbe runs the probe service until the test ends. There is no NAT on loopback, so it finds everybody unrestricted: whom a
+// client can be given that does not know its own NAT yet, such as a deployed one in its first moments.
+func startProbe(ctx context.Context, t testing.TB) (url string) {
+	t.Helper()
+	ln := listen(t)
+	address := ln.Addr().String()
+	ln.Close()
+	g, err := browsers.Start(t.TempDir(), probeProgram(), "-addr="+address, "-disable-tls", "-stun=", "-keep-local-addresses")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.End(); err != nil {
+			t.Error(err)
+		}
+	})
+	err = until(ctx, func() (bool, string) {
+		conn, err := net.Dial("tcp4", address)
+		if err != nil {
+			return false, err.Error()
+		}
+		return true, fmt.Sprint(conn.Close())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + address + "/probe"
+}
+
+// config leads volunteers to this world.
 func (w *world) config() config {
-	return config{Type: "webext", BrokerURL: w.broker.url(), ProbeURL: w.broker.url() + "no-such-probe", RelayPattern: "^127.0.0.1$",
+	return config{Type: "webext", BrokerURL: w.broker.url(), ProbeURL: w.probeURL, RelayPattern: "^127.0.0.1$",
 		RelayURL: w.relayURL, STUNServers: []string{w.STUN()}, Local: true}
 }
 
