@@ -49,6 +49,7 @@ waits:
 .PHONY: setup
 setup: ## install the tools that the tests need (as root), or say which are missing
 	scripts/setup
+	! command -v npm >/dev/null || $(MAKE) -s webext/node_modules/.package-lock.json
 
 .PHONY: test-short
 test-short: lint ## no root, no other programs, a minute or two
