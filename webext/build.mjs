@@ -18,14 +18,11 @@ const here = dirname(fileURLToPath(import.meta.url));
 /** The most that each may weigh, in bytes; doc/webext.md (Sizes) says where the figures come from. */
 const limits = { scripts: 40 << 10, scriptsGzip: 17 << 10, badgeGzip: 15 << 10, package: 150 << 10 };
 
-/** What each target is made of: the scripts by the name they get, and the files that are copied. */
+/** What each target is made of: its script, and the files that are copied. */
 const targets = {
-	chromium: {
-		scripts: { sw: "chromium/sw.ts", offscreen: "chromium/offscreen.ts", popup: "shell/popup.ts" },
-		files: { "offscreen.html": "chromium/offscreen.html" },
-	},
-	firefox: { scripts: { background: "firefox/background.ts", popup: "shell/popup.ts" }, files: {} },
-	"firefox-mv2": { scripts: { background: "firefox/background.ts", popup: "shell/popup.ts" }, files: {} },
+	chromium: { script: "chromium/app.ts", files: { "offscreen.html": "chromium/offscreen.html" } },
+	firefox: { script: "firefox/app.ts", files: {} },
+	"firefox-mv2": { script: "firefox/app.ts", files: {} },
 };
 
 /** Reads the command line, builds, and prints what it weighs. Sets the exit status if that is too much. */
@@ -58,14 +55,12 @@ async function main() {
 }
 
 async function buildExtension(target, dir, { version, test, config }) {
-	const { scripts, files } = targets[target];
+	const { script, files } = targets[target];
 	await build({
 		...bundling(config, test),
-		entryPoints: [...Object.entries(scripts).map(([out, file]) => ({ in: file, out })), { in: "ui/popup.css", out: "popup" }],
+		entryPoints: { app: script, popup: "ui/popup.css" },
 		outdir: dir,
 		format: "esm",
-		splitting: true,
-		chunkNames: "shared-[hash]",
 	});
 	writeJSON(join(dir, "manifest.json"), manifest(target, { version, test }));
 	for (const [name, source] of Object.entries(files)) copyFileSync(join(here, source), join(dir, name));
