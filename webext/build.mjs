@@ -8,10 +8,10 @@ import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, wri
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
 import { manifest, policy } from "./build/manifest.mjs";
 import { network, sourceVersion } from "./build/network.mjs";
 import { tree, weigh, zip } from "./build/pack.mjs";
+import { bundle } from "./build/scripts.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -56,12 +56,8 @@ async function main() {
 
 async function buildExtension(target, dir, { version, test, config }) {
 	const { script, files } = targets[target];
-	await build({
-		...bundling(config, test),
-		entryPoints: { app: script, popup: "ui/popup.css" },
-		outdir: dir,
-		format: "esm",
-	});
+	const entryPoints = { app: script, popup: "ui/popup.css" };
+	await bundle({ entryPoints, outdir: dir, format: "esm", config: test ? null : config });
 	writeJSON(join(dir, "manifest.json"), manifest(target, { version, test }));
 	for (const [name, source] of Object.entries(files)) copyFileSync(join(here, source), join(dir, name));
 	copyFileSync(join(here, "ui/popup.html"), join(dir, "popup.html"));
@@ -74,18 +70,14 @@ async function buildExtension(target, dir, { version, test, config }) {
 }
 
 async function buildBadge(dir, { test, config }) {
-	await build({
-		...bundling(config, test),
-		entryPoints: {
-			badge: "badge/badge.css",
-			page: "badge/page.ts",
-			engine: "badge/engine.ts",
-			"timer-worker": "badge/timer-worker.ts",
-		},
-		outdir: dir,
-		// Not modules: a module would have to come with a CORS header into a sandboxed frame, whose origin is none.
-		format: "iife",
-	});
+	const entryPoints = {
+		badge: "badge/badge.css",
+		page: "badge/page.ts",
+		engine: "badge/engine.ts",
+		"timer-worker": "badge/timer-worker.ts",
+	};
+	// Not modules: a module would have to come with a CORS header into a sandboxed frame, whose origin is none.
+	await bundle({ entryPoints, outdir: dir, format: "iife", config: test ? null : config });
 	const html = readFileSync(join(here, "badge/index.html"), "utf8");
 	writeFileSync(join(dir, "index.html"), html.replace("%POLICY%", policy(test, "worker-src 'self'; ")));
 	mkdirSync(join(dir, "words"));
@@ -101,20 +93,6 @@ function locales() {
 		for (const entry of Object.values(messages)) delete entry.description;
 		return [locale, JSON.stringify(messages)];
 	});
-}
-
-/** esbuild's options for all scripts. */
-function bundling(config, test) {
-	return {
-		absWorkingDir: here,
-		bundle: true,
-		minify: true,
-		charset: "utf8",
-		legalComments: "none",
-		target: ["chrome116", "firefox128"],
-		define: { BUILD_CONFIG: test ? "null" : JSON.stringify(config) },
-		logLevel: "warning",
-	};
 }
 
 function weighExtension(target, dir) {

@@ -1,0 +1,138 @@
+// Classes as closures. Of `this.#queue` a minifier can shorten little, and nothing of what it cannot see through; a variable becomes
+// one letter, a function that is called once is put in its place. So this esbuild plugin rewrites each class
+//
+//	class Bucket { #level = 0; constructor(private readonly clock) {} take(n) { this.#level -= n; this.#look(); } #look() {} }
+//
+// as
+//
+//	function Bucket(clock) { const take = (n) => { $level -= n; $look(); }, … self = { take }; let $level = 0; return self; }
+//
+// and `new Bucket(c)` as `Bucket(c)`. Classes that extend others, or have static members or setters, stay what they are.
+// The unit tests run what comes out of it.
+import { readFileSync } from "node:fs";
+import ts from "typescript";
+
+const { factory: f, SyntaxKind } = ts;
+
+/** The plugin for the TypeScript in root; tests themselves stay as they are. */
+export function closures(root) {
+	const files = ts.sys.readDirectory(root, [".ts"], ["node_modules", "dist"]).filter((file) => !file.endsWith(".test.ts"));
+	const classes = new Set(files.flatMap((file) => declared(parse(file)).map(({ name }) => name.text)));
+	const compilerOptions = { target: "ES2022", module: "ESNext", verbatimModuleSyntax: true, inlineSourceMap: true };
+	return {
+		name: "closures",
+		setup({ onLoad }) {
+			onLoad({ filter: /\.ts$/ }, ({ path }) => {
+				if (path.endsWith(".test.ts")) return undefined;
+				const transformers = { before: [(context) => (file) => rewrite(file, classes, context)] };
+				const options = { compilerOptions, transformers, fileName: path };
+				return { contents: ts.transpileModule(readFileSync(path, "utf8"), options).outputText, loader: "js" };
+			});
+		},
+	};
+}
+
+const parse = (file) => ts.createSourceFile(file, readFileSync(file, "utf8"), ts.ScriptTarget.ES2022);
+
+const has = (node, kind) => node.modifiers?.some((modifier) => modifier.kind === kind) ?? false;
+
+/** The classes of a file that can be rewritten. */
+const declared = (file) =>
+	file.statements.filter(
+		(node) =>
+			ts.isClassDeclaration(node) &&
+			!node.heritageClauses?.some(({ token }) => token === SyntaxKind.ExtendsKeyword) &&
+			!node.members.some((member) => ts.isSetAccessor(member) || has(member, SyntaxKind.StaticKeyword)),
+	);
+
+/** Rewrites a file; classes are the names of all that are rewritten, here and elsewhere. */
+function rewrite(file, classes, context) {
+	const here = declared(file);
+	const known = new Set(here.map(({ name }) => name.text));
+	for (const { importClause } of file.statements.filter(ts.isImportDeclaration))
+		for (const { name } of importClause?.namedBindings?.elements ?? []) known.add(name.text);
+	const visit = (node) => {
+		const rewritten = here.includes(node) ? closure(node, context) : node;
+		const inside = ts.visitEachChild(rewritten, visit, context);
+		const made = ts.isNewExpression(inside) && ts.isIdentifier(inside.expression) && inside.expression.text;
+		return made && known.has(made) && classes.has(made)
+			? f.createCallExpression(inside.expression, undefined, inside.arguments)
+			: inside;
+	};
+	return ts.visitNode(file, visit);
+}
+
+const self = f.createIdentifier("self$");
+
+/** The name of the variable or function for a member. No name in the sources has a "$". */
+const local = (name) => f.createIdentifier(name.startsWith("#") ? `$${name.slice(1)}` : `${name}$`);
+
+/** The function that does what a class does. */
+function closure(node, context) {
+	const construct = node.members.find(ts.isConstructorDeclaration);
+	const parameters = construct?.parameters ?? [];
+	const members = [...parameters.filter((p) => ts.isParameterPropertyDeclaration(p, construct)), ...node.members];
+	const isPrivate = (member) => ts.isPrivateIdentifier(member.name) || has(member, SyntaxKind.PrivateKeyword);
+	const locals = new Set(
+		members
+			.filter((member) => member !== construct && (isPrivate(member) || ts.isMethodDeclaration(member)))
+			.map((member) => member.name.text),
+	);
+	const access = (name) => (locals.has(name) ? local(name) : f.createPropertyAccessExpression(self, name));
+	const isThis = (n) => n?.kind === SyntaxKind.ThisKeyword;
+
+	/** Has code speak of variables and of self in place of this. */
+	const inside = (n) => {
+		if (ts.isFunctionExpression(n) || ts.isMethodDeclaration(n) || ts.isClassExpression(n)) {
+			if (/\bthis\b/.test(n.getText())) throw new Error(`another this in ${node.name.text}`);
+		}
+		if (ts.isPropertyAccessExpression(n)) {
+			if (isThis(n.expression)) return access(n.name.text);
+			if (ts.isPrivateIdentifier(n.name)) throw new Error(`${n.name.text} of another object in ${node.name.text}`);
+		}
+		if (ts.isVariableDeclaration(n) && isThis(n.initializer) && ts.isObjectBindingPattern(n.name)) {
+			const names = n.name.elements.map(({ propertyName, name }) => (propertyName ?? name).text);
+			const values = f.createObjectLiteralExpression(names.map((name) => f.createPropertyAssignment(name, access(name))));
+			return f.updateVariableDeclaration(n, n.name, undefined, undefined, values);
+		}
+		return isThis(n) ? self : ts.visitEachChild(n, inside, context);
+	};
+
+	const shown = [];
+	const fields = [];
+	const functions = [];
+	for (const member of members) {
+		if (member === construct) continue;
+		const name = member.name.text;
+		if (ts.isMethodDeclaration(member)) {
+			const async = member.modifiers?.filter(({ kind }) => kind === SyntaxKind.AsyncKeyword);
+			const args = member.parameters.map(inside);
+			const arrow = f.createArrowFunction(async, undefined, args, undefined, undefined, inside(member.body));
+			functions.push(variable(local(name), arrow, ts.NodeFlags.Const));
+			if (!isPrivate(member)) shown.push(f.createPropertyAssignment(name, local(name)));
+		} else if (ts.isGetAccessor(member)) {
+			shown.push(f.createGetAccessorDeclaration(undefined, name, [], undefined, inside(member.body)));
+		} else {
+			const value = ts.isParameter(member) ? f.createIdentifier(name) : member.initializer && inside(member.initializer);
+			if (isPrivate(member)) fields.push(variable(local(name), value, ts.NodeFlags.Let));
+			else if (value) fields.push(f.createExpressionStatement(f.createAssignment(access(name), value)));
+		}
+	}
+	const args = parameters.map((p) =>
+		f.createParameterDeclaration(undefined, undefined, p.name, undefined, undefined, p.initializer),
+	);
+	const body = f.createBlock([
+		...functions,
+		variable(self, f.createObjectLiteralExpression(shown), ts.NodeFlags.Const),
+		...fields,
+		...(construct ? inside(construct.body).statements : []),
+		f.createReturnStatement(self),
+	]);
+	return f.createFunctionDeclaration(node.modifiers, undefined, node.name, undefined, args, undefined, body);
+}
+
+const variable = (name, value, flags) =>
+	f.createVariableStatement(
+		undefined,
+		f.createVariableDeclarationList([f.createVariableDeclaration(name, undefined, undefined, value)], flags),
+	);

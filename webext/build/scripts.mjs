@@ -1,0 +1,40 @@
+// Bundles scripts and styles, and makes them small: esbuild binds and shortens, terser shortens further what is left.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { minify } from "terser";
+import { closures } from "./closures.mjs";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** What browsers of the oldest supported version understand (build/manifest.mjs). */
+const target = ["chrome116", "firefox128"];
+const ecma = 2020;
+
+/** Writes to outdir what is made of entryPoints, in the format "esm" or "iife"; config is compiled in, or null. */
+export async function bundle({ entryPoints, outdir, format, config }) {
+	const { outputFiles } = await build({
+		absWorkingDir: root,
+		bundle: true,
+		minify: true,
+		charset: "utf8",
+		legalComments: "none",
+		logLevel: "warning",
+		target,
+		define: { BUILD_CONFIG: JSON.stringify(config) },
+		plugins: [closures(root)],
+		write: false,
+		entryPoints,
+		outdir,
+		format,
+	});
+	mkdirSync(outdir, { recursive: true });
+	for (const { path, text } of outputFiles) writeFileSync(path, path.endsWith(".js") ? await shorten(text, format) : text);
+}
+
+async function shorten(text, format) {
+	const compress = { ecma, passes: 4, keep_fargs: false };
+	const { code } = await minify(text, { ecma, module: format === "esm", compress, format: { ecma } });
+	return code;
+}
