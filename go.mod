@@ -2,6 +2,9 @@ module flurry
 
 go 1.26.0
 
+// Some of npm's packages have Go in them.
+ignore ./webext/node_modules
+
 require (
 	github.com/andybalholm/brotli v1.0.6
 	github.com/coder/websocket v1.8.15

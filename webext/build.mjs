@@ -5,7 +5,7 @@
 // --test builds for tests on this machine, in dist/test/ (see doc/webext.md). --outdir writes to DIR in place of dist.
 // --config takes the network (build/network.mjs) from a JSON file; what it does not name is the public network's.
 import { copyFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { manifest, policy } from "./build/manifest.mjs";
@@ -33,7 +33,7 @@ async function main() {
 	const { test } = values;
 	const version = sourceVersion();
 	const config = network({ test, file: values.config, version });
-	const dist = values.outdir ?? join(here, "dist", test ? "test" : "");
+	const dist = values.outdir ? resolve(values.outdir) : join(here, "dist", test ? "test" : "");
 	mkdirSync(dist, { recursive: true });
 	const rows = [];
 	for (const target of Object.keys(targets)) {

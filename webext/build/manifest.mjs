@@ -5,10 +5,11 @@ const release = "https: wss:";
 /** Tests find their broker and relay on this machine, and test.json in the package. */
 const loopback = "'self' http://127.0.0.1:* ws://127.0.0.1:* https://127.0.0.1:*";
 
-/** The content security policy of every page; the names are listed because default-src is none. */
+/** The content security policy of every page. default-src does not cover base-uri and form-action. */
 export function policy(test, more = "") {
 	const connect = test ? `${release} ${loopback}` : release;
-	return `default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; ${more}connect-src ${connect}`;
+	const own = "script-src 'self'; style-src 'self'; img-src 'self'";
+	return `default-src 'none'; base-uri 'none'; form-action 'none'; ${own}; ${more}connect-src ${connect}`;
 }
 
 /**

@@ -127,7 +127,6 @@ class Flow {
 		this.#roomy();
 		this.#sink = null;
 		this.#queue.length = 0;
-		this.#held = CAP;
 	}
 
 	/** Takes the next message from the queue, or several as one. */
@@ -215,7 +214,7 @@ export class Pump {
 		const { ordered } = this.channel;
 		const size = ordered ? piece : JOINED;
 		if (!ordered && data.byteLength > size) return undefined;
-		for (let at = 0; at < data.byteLength; at += size) {
+		for (let at = 0; at < data.byteLength && !this.#ended; at += size) {
 			const part = data.byteLength > size ? data.slice(at, at + size) : data;
 			if (!flow.push(part) && ordered) this.end();
 		}

@@ -5,7 +5,7 @@ import { api } from "./api.ts";
 export const viewPort = "view";
 
 /** The permission to run without a window. */
-export const background: chrome.permissions.Permissions = { permissions: ["background"] };
+const background: chrome.permissions.Permissions = { permissions: ["background"] };
 
 /** How a popup asks for something. The answer is a Refusal. */
 export interface Request {

@@ -243,18 +243,18 @@ test("what a browser cannot do is not offered", () => {
 	assert.deepEqual(names, ["maxClients", "rateLimit", "monthlyBudget"]);
 });
 
-test("a badge says what the consent covers, and when it is forgotten", () => {
+test("a badge says what the consent covers, and whether it is remembered or forgotten", () => {
 	const shown = (view: View, kind: Options["kind"]) => {
 		const page = show(view, { kind });
 		const lines = page.body.all().filter((element) => element.tag === "p" && !element.hidden);
-		return [english.badge_site.message, english.badge_forgotten.message].map((text) =>
-			lines.some((line) => line.textContent === text),
+		return [english.badge_site, english.badge_kept, english.badge_forgotten].map(({ message }) =>
+			lines.some((line) => line.textContent === message),
 		);
 	};
 	const sandboxed = { ...samples.off, capabilities: { ...samples.off.capabilities, storage: false } };
-	assert.deepEqual(shown(samples.off, "badge"), [true, false]);
-	assert.deepEqual(shown(sandboxed, "badge"), [true, true]);
-	assert.deepEqual(shown(sandboxed, "popup"), [false, false]);
+	assert.deepEqual(shown(samples.off, "badge"), [true, true, false]);
+	assert.deepEqual(shown(sandboxed, "badge"), [true, false, true]);
+	assert.deepEqual(shown(sandboxed, "popup"), [false, false, false]);
 });
 
 test("what has not changed is not written again", () => {

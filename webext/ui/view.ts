@@ -87,11 +87,13 @@ function head(tools: Kit, failure: HTMLElement): Part {
 /** What this does, that the volunteer is no exit, and for a badge what the consent covers. */
 function introduction({ make, said }: Kit, badge: boolean): Part {
 	const site = said("p", "badge_site", { class: "hint" });
+	const kept = said("p", "badge_kept", { class: "hint" });
 	const forgotten = said("p", "badge_forgotten", { class: "hint" });
 	return {
-		node: make("section", { class: "intro" }, said("p", "what"), said("p", "not_exit"), site, forgotten),
+		node: make("section", { class: "intro" }, said("p", "what"), said("p", "not_exit"), site, kept, forgotten),
 		show({ capabilities }) {
 			site.hidden = !badge;
+			kept.hidden = !badge || !capabilities.storage;
 			forgotten.hidden = !badge || capabilities.storage;
 		},
 	};
