@@ -11,6 +11,7 @@ import { parseArgs } from "node:util";
 import { manifest, policy } from "./build/manifest.mjs";
 import { network, sourceVersion } from "./build/network.mjs";
 import { tree, weigh, zip } from "./build/pack.mjs";
+import { page } from "./build/page.mjs";
 import { bundle } from "./build/scripts.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -60,7 +61,7 @@ async function buildExtension(target, dir, { version, test, config }) {
 	await bundle({ entryPoints, outdir: dir, format: "esm", config: test ? null : config });
 	writeJSON(join(dir, "manifest.json"), manifest(target, { version, test }));
 	for (const [name, source] of Object.entries(files)) copyFileSync(join(here, source), join(dir, name));
-	copyFileSync(join(here, "ui/popup.html"), join(dir, "popup.html"));
+	writeFileSync(join(dir, "popup.html"), page("ui/popup.html"));
 	cpSync(join(here, "ui/icons"), join(dir, "icons"), { recursive: true, filter: (file) => !file.endsWith(".svg") });
 	for (const [locale, messages] of locales()) {
 		mkdirSync(join(dir, "_locales", locale), { recursive: true });
@@ -78,8 +79,7 @@ async function buildBadge(dir, { test, config }) {
 	};
 	// Not modules: a module would have to come with a CORS header into a sandboxed frame, whose origin is none.
 	await bundle({ entryPoints, outdir: dir, format: "iife", config: test ? null : config });
-	const html = readFileSync(join(here, "badge/index.html"), "utf8");
-	writeFileSync(join(dir, "index.html"), html.replace("%POLICY%", policy(test, "worker-src 'self'; ")));
+	writeFileSync(join(dir, "index.html"), page("badge/index.html").replace("%POLICY%", policy(test, "worker-src 'self'; ")));
 	mkdirSync(join(dir, "words"));
 	for (const [locale, messages] of locales())
 		writeFileSync(join(dir, "words", `${locale}.js`), `document.currentScript.messages=${messages};\n`);

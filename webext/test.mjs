@@ -22,7 +22,7 @@ try {
 		format: "esm",
 		platform: "node",
 		sourcemap: "inline",
-		loader: { ".json": "json" },
+		loader: { ".json": "json", ".html": "text" },
 		plugins: [closures(".")],
 	});
 	const files = tests.map((file) => join(dir, file.replace(/\.ts$/, ".mjs")));
