@@ -137,6 +137,7 @@ test("a match is served, and counted once", async () => {
 		await v.pass(100);
 	}
 	assert(v.snapshot.rate > 15_000 && v.snapshot.rate < 25_000, `${v.snapshot.rate} B/s`);
+	assert(v.counted.bytes > 100_000, "the counters are told while it goes on");
 	channel.close();
 	await v.pass(5 * SECOND);
 	assert.deepEqual([joined(carrier?.sent ?? []).length, joined(channel.sent).length], [100_016, 120_000]);
@@ -230,10 +231,13 @@ test("draining without a session ends at once", async () => {
 
 test("off is off: nothing is left, not even a timer", async () => {
 	const v = await new Volunteer().start();
-	await v.serve();
+	const channel = await v.serve();
 	await v.match({});
 	await v.engine.stop({ drain: false });
-	assert.equal(v.state, "off");
+	assert.deepEqual([v.state, v.world.watched], ["off", false]);
+	channel.receive(bytes(10));
+	await settle();
+	assert.equal(v.counted.bytes, 0);
 	await v.pass(10 * MINUTE);
 	assert(v.world.peers.every((p) => p.connectionState === "closed"));
 	assert(v.world.carriers.every((c) => c.readyState === 3));
@@ -244,6 +248,15 @@ test("off is off: nothing is left, not even a timer", async () => {
 	await v.start();
 	assert.equal(v.state, "polling nobody-yet");
 	assert.equal(v.world.polls.length, polls + 1);
+});
+
+test("who switches off and on again is asked for at once", async () => {
+	const v = await new Volunteer().start();
+	await v.pass(12 * SECOND);
+	v.engine.stop({ drain: false });
+	v.engine.start(v.settings);
+	await v.pass(0);
+	assert.equal(v.world.polls.length, 2);
 });
 
 test("the volunteer's conditions pause it, and end with them", async () => {
@@ -278,8 +291,8 @@ test("a pause ends a poll, whose client would not be served", async () => {
 	await v.pass(5 * SECOND);
 	const polls = v.world.polls.length;
 	v.world.become({ charging: false });
-	await v.pass(HOUR);
-	assert.equal(v.world.polls.length, polls);
+	await v.pass(SECOND);
+	assert.deepEqual([v.world.polls.length, v.world.aborted], [polls, 1]);
 	v.engine.update({ ...v.settings, onlyCharging: false });
 	await v.pass(0);
 	assert.equal(v.world.polls.length, polls + 1);
@@ -492,6 +505,28 @@ test("a connection that fails ends its session at once", async () => {
 	assert.equal(v.state, "polling nobody-yet");
 });
 
+test("a connection that fails while the relay is dialled says nothing about the relay", async () => {
+	const v = await new Volunteer().start();
+	v.world.webSocket = () => new Promise(() => {});
+	const [peer] = await v.match({});
+	peer?.connect();
+	await v.pass(SECOND);
+	peer?.fail();
+	await v.pass(0);
+	assert.equal(v.state, "polling");
+});
+
+test("a network to which nobody gets through asks less often", async () => {
+	const v = await new Volunteer({ maxClients: 1 }).start();
+	for (let i = 0; i < 4; i++) {
+		await v.match({});
+		await v.pass(21 * SECOND);
+	}
+	const polls = v.world.polls.length;
+	await v.pass(90 * SECOND);
+	assert.equal(v.world.polls.length, polls);
+});
+
 test("a client that is gone is not waited for", async () => {
 	const v = await new Volunteer({ maxClients: 1 }).start();
 	v.world.taken = false;
@@ -573,6 +608,9 @@ test("a session without candidates has the network tested", async () => {
 	const polls = v.world.polls.length;
 	await v.pass(5 * MINUTE);
 	assert.equal(v.world.polls.length, polls);
+	v.world.description = CHROMIUM;
+	await v.pass(6 * MINUTE);
+	assert.equal(v.state, "polling nobody-yet");
 });
 
 test("without WebRTC nobody is asked for", async () => {

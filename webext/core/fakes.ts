@@ -208,6 +208,10 @@ export class World implements Ports {
 	readonly polls: Record<string, unknown>[] = [];
 	readonly answers: Record<string, string>[] = [];
 	probes = 0;
+	/** Polls that we ended. */
+	aborted = 0;
+	/** Somebody is told of changed conditions. */
+	watched = false;
 
 	/** What is so, until a test changes it. */
 	clients: FakeClient[] = [];
@@ -242,19 +246,20 @@ export class World implements Ports {
 		return peer;
 	}
 
-	webSocket: Dial = (url, signal) => {
+	webSocket: Dial = (url) => {
 		this.dialled.push(url);
 		if (!this.relayThere) return Promise.reject(new Error("refused"));
 		const carrier = new FakeCarrier(url);
 		this.carriers.push(carrier);
-		signal.addEventListener("abort", () => {});
 		return Promise.resolve(carrier);
 	};
 
 	conditions(changed: (now: Conditions, network: boolean) => void): () => void {
 		this.#changed = changed;
+		this.watched = true;
 		changed(this.now, false);
 		return () => {
+			this.watched = false;
 			this.#changed = () => {};
 		};
 	}
@@ -289,8 +294,16 @@ export class World implements Ports {
 			return text({ Status: "client match", Offer, NAT, NextPoll, RelayURL });
 		}
 		return new Promise((resolve, reject) => {
-			signal.addEventListener("abort", () => reject(new Error("AbortError")));
-			this.clock.after(10_000, () => resolve(JSON.stringify({ Status: NO_MATCH, Offer: "", NAT: "", NextPoll, RelayURL: "" })));
+			const cancel = this.clock.after(10_000, () => {
+				held = false;
+				resolve(JSON.stringify({ Status: NO_MATCH, Offer: "", NAT: "", NextPoll, RelayURL: "" }));
+			});
+			let held = true;
+			signal.addEventListener("abort", () => {
+				cancel();
+				if (held) this.aborted++;
+				reject(new Error("AbortError"));
+			});
 		});
 	}
 }
