@@ -9,6 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { manifest, policy } from "./build/manifest.mjs";
+import { ownNames } from "./build/names.mjs";
 import { network, sourceVersion } from "./build/network.mjs";
 import { tree, weigh, zip } from "./build/pack.mjs";
 import { page } from "./build/page.mjs";
@@ -36,11 +37,12 @@ async function main() {
 	const config = network({ test, file: values.config, version });
 	const dist = values.outdir ? resolve(values.outdir) : join(here, "dist", test ? "test" : "");
 	mkdirSync(dist, { recursive: true });
+	const names = ownNames(here);
 	const rows = [];
 	for (const target of Object.keys(targets)) {
 		const dir = join(dist, target);
 		rmSync(dir, { recursive: true, force: true });
-		await buildExtension(target, dir, { version, test, config: { type: "webext", ...config } });
+		await buildExtension(target, dir, { version, test, names, config: { type: "webext", ...config } });
 		rows.push(...weighExtension(target, dir));
 	}
 	const dir = join(dist, "badge");
@@ -55,10 +57,10 @@ async function main() {
 	report(rows);
 }
 
-async function buildExtension(target, dir, { version, test, config }) {
+async function buildExtension(target, dir, { version, test, names, config }) {
 	const { script, files } = targets[target];
 	const entryPoints = { app: script, popup: "ui/popup.css" };
-	await bundle({ entryPoints, outdir: dir, format: "esm", config: test ? null : config });
+	await bundle({ entryPoints, outdir: dir, format: "esm", names, config: test ? null : config });
 	writeJSON(join(dir, "manifest.json"), manifest(target, { version, test }));
 	for (const [name, source] of Object.entries(files)) copyFileSync(join(here, source), join(dir, name));
 	writeFileSync(join(dir, "popup.html"), page("ui/popup.html"));

@@ -12,8 +12,11 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const target = ["chrome116", "firefox128"];
 const ecma = 2020;
 
-/** Writes to outdir what is made of entryPoints, in the format "esm" or "iife"; config is compiled in, or null. */
-export async function bundle({ entryPoints, outdir, format, config }) {
+/**
+ * Writes to outdir what is made of entryPoints, in the format "esm" or "iife"; config is compiled in, or null. The members
+ * with the given names get shorter ones, if any are given: there may then be one script only, for each shortens by itself.
+ */
+export async function bundle({ entryPoints, outdir, format, config, names }) {
 	const { outputFiles } = await build({
 		absWorkingDir: root,
 		bundle: true,
@@ -24,6 +27,7 @@ export async function bundle({ entryPoints, outdir, format, config }) {
 		target,
 		define: { BUILD_CONFIG: JSON.stringify(config) },
 		plugins: [closures(root)],
+		...(names ? { mangleProps: new RegExp(`^(${names.join("|")})$`) } : {}),
 		write: false,
 		entryPoints,
 		outdir,
