@@ -5,16 +5,16 @@
 //
 // as
 //
-//	function Bucket(clock) { const take = (n) => { $level -= n; $look(); }, … self = { take }; let $level = 0; return self; }
+//	const Bucket = (clock) => { const take = (n) => { $level -= n; $look(); }, … self = { take }; let $level = 0; return self; };
 //
-// and `new Bucket(c)` as `Bucket(c)`. Classes that extend others, or have static members or setters, stay what they are.
-// The unit tests run what comes out of it.
+// and `new Bucket(c)` as `Bucket(c)`. Classes that extend others, or have static members or setters, stay what they are. The functions
+// of a module become arrow functions, too: none of them has a this. The unit tests run what comes out of it.
 import { readFileSync } from "node:fs";
 import ts from "typescript";
 
 const { factory: f, SyntaxKind } = ts;
 
-/** The plugin for the TypeScript in root; tests themselves stay as they are. */
+/** The plugin for the TypeScript in root; of tests only what they call is rewritten. */
 export function closures(root) {
 	const files = ts.sys.readDirectory(root, [".ts"], ["node_modules", "dist"]).filter((file) => !file.endsWith(".test.ts"));
 	const classes = new Set(files.flatMap((file) => declared(parse(file)).map(({ name }) => name.text)));
@@ -23,7 +23,6 @@ export function closures(root) {
 		name: "closures",
 		setup({ onLoad }) {
 			onLoad({ filter: /\.ts$/ }, ({ path }) => {
-				if (path.endsWith(".test.ts")) return undefined;
 				const transformers = { before: [(context) => (file) => rewrite(file, classes, context)] };
 				const options = { compilerOptions, transformers, fileName: path };
 				return { contents: ts.transpileModule(readFileSync(path, "utf8"), options).outputText, loader: "js" };
@@ -47,12 +46,14 @@ const declared = (file) =>
 
 /** Rewrites a file; classes are the names of all that are rewritten, here and elsewhere. */
 function rewrite(file, classes, context) {
-	const here = declared(file);
+	const isTest = file.fileName.endsWith(".test.ts");
+	const here = isTest ? [] : declared(file);
 	const known = new Set(here.map(({ name }) => name.text));
 	for (const { importClause } of file.statements.filter(ts.isImportDeclaration))
 		for (const { name } of importClause?.namedBindings?.elements ?? []) known.add(name.text);
 	const visit = (node) => {
-		const rewritten = here.includes(node) ? closure(node, context) : node;
+		const isFunction = !isTest && node.parent === file && ts.isFunctionDeclaration(node);
+		const rewritten = here.includes(node) ? closure(node, context) : isFunction ? arrow(node, node.parameters, node.body) : node;
 		const inside = ts.visitEachChild(rewritten, visit, context);
 		const made = ts.isNewExpression(inside) && ts.isIdentifier(inside.expression) && inside.expression.text;
 		return made && known.has(made) && classes.has(made)
@@ -73,11 +74,8 @@ function closure(node, context) {
 	const parameters = construct?.parameters ?? [];
 	const members = [...parameters.filter((p) => ts.isParameterPropertyDeclaration(p, construct)), ...node.members];
 	const isPrivate = (member) => ts.isPrivateIdentifier(member.name) || has(member, SyntaxKind.PrivateKeyword);
-	const locals = new Set(
-		members
-			.filter((member) => member !== construct && (isPrivate(member) || ts.isMethodDeclaration(member)))
-			.map((member) => member.name.text),
-	);
+	const isLocal = (member) => member !== construct && (isPrivate(member) || ts.isMethodDeclaration(member));
+	const locals = new Set(members.filter(isLocal).map(({ name }) => name.text));
 	const access = (name) => (locals.has(name) ? local(name) : f.createPropertyAccessExpression(self, name));
 	const isThis = (n) => n?.kind === SyntaxKind.ThisKeyword;
 
@@ -90,25 +88,23 @@ function closure(node, context) {
 			if (isThis(n.expression)) return access(n.name.text);
 			if (ts.isPrivateIdentifier(n.name)) throw new Error(`${n.name.text} of another object in ${node.name.text}`);
 		}
-		if (ts.isVariableDeclaration(n) && isThis(n.initializer) && ts.isObjectBindingPattern(n.name)) {
-			const names = n.name.elements.map(({ propertyName, name }) => (propertyName ?? name).text);
-			const values = f.createObjectLiteralExpression(names.map((name) => f.createPropertyAssignment(name, access(name))));
-			return f.updateVariableDeclaration(n, n.name, undefined, undefined, values);
-		}
+		if (ts.isVariableDeclaration(n) && isThis(n.initializer) && ts.isObjectBindingPattern(n.name))
+			return n.name.elements.map(({ propertyName, name }) =>
+				f.createVariableDeclaration(name, undefined, undefined, access((propertyName ?? name).text)),
+			);
 		return isThis(n) ? self : ts.visitEachChild(n, inside, context);
 	};
 
+	const { kept, statements } = keeping(node, construct);
 	const shown = [];
 	const fields = [];
 	const functions = [];
 	for (const member of members) {
-		if (member === construct) continue;
+		if (member === construct || kept.has(member.name.text)) continue;
 		const name = member.name.text;
 		if (ts.isMethodDeclaration(member)) {
-			const async = member.modifiers?.filter(({ kind }) => kind === SyntaxKind.AsyncKeyword);
-			const args = member.parameters.map(inside);
-			const arrow = f.createArrowFunction(async, undefined, args, undefined, undefined, inside(member.body));
-			functions.push(variable(local(name), arrow, ts.NodeFlags.Const));
+			const { modifiers, parameters, body } = member;
+			functions.push(arrow({ name: local(name), modifiers }, parameters.map(inside), inside(body)));
 			if (!isPrivate(member)) shown.push(f.createPropertyAssignment(name, local(name)));
 		} else if (ts.isGetAccessor(member)) {
 			shown.push(f.createGetAccessorDeclaration(undefined, name, [], undefined, inside(member.body)));
@@ -118,21 +114,61 @@ function closure(node, context) {
 			else if (value) fields.push(f.createExpressionStatement(f.createAssignment(access(name), value)));
 		}
 	}
-	const args = parameters.map((p) =>
-		f.createParameterDeclaration(undefined, undefined, p.name, undefined, undefined, p.initializer),
-	);
+	const names = new Map([...kept].map(([member, parameter]) => [parameter, local(member)]));
 	const body = f.createBlock([
 		...functions,
 		variable(self, f.createObjectLiteralExpression(shown), ts.NodeFlags.Const),
 		...fields,
-		...(construct ? inside(construct.body).statements : []),
+		...statements.map((statement) => rename(inside(statement), names, context)),
 		f.createReturnStatement(self),
 	]);
-	return f.createFunctionDeclaration(node.modifiers, undefined, node.name, undefined, args, undefined, body);
+	const args = parameters.map(({ name, initializer }) =>
+		f.createParameterDeclaration(undefined, undefined, names.get(name.text) ?? name, undefined, undefined, initializer),
+	);
+	return arrow(node, args, body);
 }
 
-const variable = (name, value, flags) =>
+/**
+ * The private members that only keep a parameter of the constructor, so that the parameter can stand for them, with its name; and the
+ * other statements of the constructor.
+ */
+function keeping(node, construct) {
+	const kept = new Map();
+	for (const p of construct?.parameters ?? []) if (has(p, SyntaxKind.PrivateKeyword)) kept.set(p.name.text, p.name.text);
+	const fixed = node.members.filter((m) => ts.isPropertyDeclaration(m) && ts.isPrivateIdentifier(m.name) && !m.initializer);
+	const statements = (construct?.body.statements ?? []).filter((statement) => {
+		const { left, right } = (ts.isExpressionStatement(statement) && statement.expression) || {};
+		const field = fixed.find(({ name }) => name.text === left?.name?.text && left.expression.kind === SyntaxKind.ThisKeyword);
+		const parameter = construct.parameters.find(({ name }) => name.text === right?.text);
+		if (!field || !has(field, SyntaxKind.ReadonlyKeyword) || !parameter) return true;
+		kept.set(field.name.text, parameter.name.text);
+		return false;
+	});
+	return { kept, statements };
+}
+
+/** Gives variables other names. */
+function rename(node, names, context) {
+	const visit = (n) => {
+		if (ts.isIdentifier(n)) return names.get(n.text) ?? n;
+		if (ts.isPropertyAccessExpression(n)) return f.updatePropertyAccessExpression(n, visit(n.expression), n.name);
+		if (ts.isPropertyAssignment(n)) return f.updatePropertyAssignment(n, n.name, visit(n.initializer));
+		if (ts.isShorthandPropertyAssignment(n)) return f.createPropertyAssignment(n.name, visit(n.name));
+		return ts.visitEachChild(n, visit, context);
+	};
+	return visit(node);
+}
+
+/** A constant with the name and the modifiers of a class or function, which is an arrow function. */
+function arrow({ name, modifiers }, parameters, body) {
+	const async = modifiers?.filter(({ kind }) => kind === SyntaxKind.AsyncKeyword);
+	const exported = modifiers?.filter(({ kind }) => kind === SyntaxKind.ExportKeyword);
+	const value = f.createArrowFunction(async, undefined, parameters, undefined, undefined, body);
+	return variable(name, value, ts.NodeFlags.Const, exported);
+}
+
+const variable = (name, value, flags, modifiers) =>
 	f.createVariableStatement(
-		undefined,
+		modifiers,
 		f.createVariableDeclarationList([f.createVariableDeclaration(name, undefined, undefined, value)], flags),
 	);
