@@ -314,6 +314,17 @@ test("the broker goes away and comes back", async () => {
 	assert(v.snapshot.lastPoll > lastPoll);
 });
 
+test("a clock that is set back or forth by a day stops nothing", async () => {
+	const v = await new Volunteer().start();
+	for (const step of [-DAY, DAY, -DAY]) {
+		await v.pass(15 * SECOND);
+		v.world.clock.set(v.world.clock.now() + step);
+		const polls = v.world.polls.length;
+		await v.pass(5 * MINUTE);
+		assert(v.world.polls.length >= polls + 8 && v.world.polls.length <= polls + 11, `${v.world.polls.length - polls} polls`);
+	}
+});
+
 test("a broker that is away for long is not stormed", async () => {
 	const v = new Volunteer();
 	v.world.brokerThere = false;
@@ -753,17 +764,17 @@ test("a listener hears of changes only, and the last it hears is so", async () =
 	assert.deepEqual(v.told.at(-1), v.snapshot);
 });
 
-test("a thousand clients leave nothing behind", async () => {
+test("three hundred clients leave nothing behind", async () => {
 	const v = await new Volunteer().start();
 	v.world.nextPoll = 1;
-	for (let i = 0; i < 1000; i++) {
+	for (let i = 0; i < 300; i++) {
 		const channel = await v.serve();
 		channel.receive(bytes(10));
 		channel.close();
 		await v.pass(0);
 	}
 	await v.pass(MINUTE);
-	assert.deepEqual(v.counted, { people: 1000, bytes: 10_000 });
+	assert.deepEqual(v.counted, { people: 300, bytes: 3000 });
 	assert(v.world.clock.waiting < 10, `${v.world.clock.waiting} timers`);
 	assert(v.world.peers.every((p) => p.connectionState === "closed"));
 	assert(v.world.carriers.every((c) => c.readyState === 3));

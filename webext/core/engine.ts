@@ -58,8 +58,10 @@ export class Engine {
 	/** Ends the wait for the end of draining. */
 	#undrain = () => {};
 
-	/** When, and what the last poll and the last person were: ms since 1970, 0 for never. */
-	#nextPoll = 0;
+	/** When the last poll was over, and the pause that is to follow it. */
+	#polled = 0;
+	#interval = 0;
+	/** When the broker last answered, and somebody last came: ms since 1970, 0 for never. */
 	#lastPoll = 0;
 	#lastPerson = 0;
 	/** What stood in the way of the last client, or of a probe. */
@@ -121,7 +123,7 @@ export class Engine {
 		this.#nat.moved();
 		this.#schedule.reset();
 		this.#trouble = null;
-		this.#nextPoll = 0;
+		this.#interval = 0;
 		this.#step.abort();
 		this.#review();
 	}
@@ -142,7 +144,7 @@ export class Engine {
 	#begin(): void {
 		const life = new AbortController();
 		this.#life = life;
-		this.#nextPoll = 0;
+		this.#interval = 0;
 		const unwatch = this.ports.conditions((now, network) => {
 			this.#conditions = now;
 			if (network) this.retry();
@@ -166,10 +168,11 @@ export class Engine {
 	async #loop(life: AbortSignal): Promise<void> {
 		while (!life.aborted) {
 			const now = this.ports.clock.now();
+			const rest = this.#polled + this.#interval - now; // more than the interval if the clock was set back
 			if (this.#pause() || this.#draining || this.#sessions.size >= this.#settings.maxClients) await this.#sleep(life, RECHECK);
 			else if (this.#nat.due(now)) await this.#probe();
 			else if (this.#trouble === "no-webrtc" || this.#trouble === "no-candidates") await this.#sleep(life, RECHECK);
-			else if (now < this.#nextPoll) await this.#sleep(life, this.#nextPoll - now);
+			else if (rest > 0 && rest <= this.#interval) await this.#sleep(life, rest);
 			else await this.#poll();
 		}
 	}
@@ -219,17 +222,17 @@ export class Engine {
 			relayPattern: this.config.relayPattern,
 		});
 		const url = new URL("proxy", this.config.brokerURL).href;
-		let pause: number;
 		try {
 			const response = decodePollResponse(await within(ports.clock, signal, POLL, (s) => ports.post(url, request, s)));
-			pause = this.#schedule.answered(response.nextPoll, this.#nat.kind);
+			this.#interval = this.#schedule.answered(response.nextPoll, this.#nat.kind);
 			this.#lastPoll = ports.clock.now();
 			if (response.status === CLIENT_MATCH) void this.#serve(sid, response);
 		} catch {
 			if (signal.aborted) return;
-			pause = this.#schedule.failed();
+			this.#interval = this.#schedule.failed();
 		}
-		this.#nextPoll = ports.clock.now() + spread(pause, (ports.random(1)[0] ?? 0) / 256);
+		this.#polled = ports.clock.now();
+		this.#interval = spread(this.#interval, (ports.random(1)[0] ?? 0) / 256);
 		this.#tell();
 	}
 
@@ -275,6 +278,7 @@ export class Engine {
 	#cut(): void {
 		for (const session of this.#sessions) session.close();
 		this.#sessions.clear();
+		this.#rate = 0;
 		this.#flush();
 	}
 

@@ -30,6 +30,12 @@ export class FakeClock implements Clock {
 		setImmediate(what);
 	}
 
+	/** The device's clock is set; timers go on as before. */
+	set(now: number): void {
+		for (const timer of this.#timers) timer.at += now - this.#now;
+		this.#now = now;
+	}
+
 	/** Timers that wait. */
 	get waiting(): number {
 		return this.#timers.length;

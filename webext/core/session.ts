@@ -64,7 +64,9 @@ export class Session {
 			outcome = "unrelayed";
 			this.#become("connecting");
 			const carrier = early.then((c) => (c?.readyState === IS_OPEN ? c : this.#dial(relay)));
-			carrier.catch(() => this.#fail("relay-unreachable"));
+			carrier.catch(() => {
+				this.trouble = "relay-unreachable";
+			});
 			const open = await Promise.race([carrier, pump.over]);
 			if (open) {
 				outcome = "served";
@@ -73,7 +75,7 @@ export class Session {
 				await pump.over;
 			}
 		} catch (error) {
-			if (error instanceof Obstacle) this.#fail(error.message);
+			if (error instanceof Obstacle) this.trouble = error.message;
 		}
 		this.close();
 		this.#become(outcome);
@@ -87,10 +89,6 @@ export class Session {
 	#become(state: SessionState): void {
 		this.state = state;
 		this.context.changed(state);
-	}
-
-	#fail(why: Trouble): void {
-		if (!this.#life.signal.aborted) this.trouble = why;
 	}
 
 	/** The relay that the broker names, if we accept it, else our own. */
