@@ -25,7 +25,7 @@ export async function bundle({ entryPoints, outdir, format, config, names }) {
 		legalComments: "none",
 		logLevel: "warning",
 		target,
-		define: { BUILD_CONFIG: JSON.stringify(config) },
+		define: { BUILD_CONFIG: JSON.stringify(config), BUILD_TEST: `${!config}` },
 		plugins: [closures(root)],
 		...(names ? { mangleProps: new RegExp(`^(${names.join("|")})$`) } : {}),
 		write: false,

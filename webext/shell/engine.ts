@@ -2,7 +2,7 @@ import { Engine } from "../core/engine.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Delta, Settings, Snapshot } from "../core/types.ts";
 import { browserPorts } from "../ports/browser.ts";
-import { readConfig } from "./config.ts";
+import { isTestBuild, readConfig } from "./config.ts";
 import type { Runner } from "./runner.ts";
 
 /** Takes what the engine tells: the present, and what it adds to the counters. */
@@ -41,7 +41,7 @@ export class LocalRunner implements Runner {
 
 	async #make(adapt: (ports: Ports) => Ports | Promise<Ports>): Promise<Engine> {
 		const config = await readConfig();
-		const engine: Engine = new Engine(config, await adapt(browserPorts(config)), {
+		const engine: Engine = new Engine(config, await adapt(browserPorts(isTestBuild() ? config.certificateHashes : undefined)), {
 			snapshot: (snapshot) => void this.#tell(snapshot, []),
 			delta: (delta) => void this.#tell(engine.snapshot(), [delta]),
 		});

@@ -1,7 +1,8 @@
 import type { Capabilities, View } from "../core/types.ts";
 import { api } from "./api.ts";
-import { type Refusal, type Request, viewPort } from "./backend.ts";
+import { type Request, viewPort } from "./backend.ts";
 import { Host, type Store } from "./host.ts";
+import { listen } from "./messages.ts";
 import type { Runner } from "./runner.ts";
 
 /** The alarm that brings back what the browser has stopped. */
@@ -21,14 +22,7 @@ export function extensionHost(runner: Runner, capabilities: Capabilities, minute
 		if (port.name !== viewPort || port.sender?.id !== api.runtime.id) return;
 		port.onDisconnect.addListener(host.watch((view) => port.postMessage(view)));
 	});
-	api.runtime.onMessage.addListener((request: Request, sender, answer: (refusal: Refusal) => void) => {
-		if (sender.id !== api.runtime.id || request.to !== "host" || !request.intent) return false;
-		host.send(request.intent).then(
-			() => answer({ error: null }),
-			(error) => answer({ error: String(error) }),
-		);
-		return true;
-	});
+	listen<Request>("host", ({ intent }) => host.send(intent).then(() => ({})));
 	// The volunteer can take it back in the browser's own settings, too.
 	api.permissions.onRemoved.addListener(({ permissions }) => {
 		if (permissions?.includes("background")) void host.send({ do: "set", settings: { background: false } });

@@ -2,6 +2,7 @@ import { applyDelta, openLedger, totals } from "../core/ledger.ts";
 import { defaults, normalise } from "../core/settings.ts";
 import type { Backend, Capabilities, Delta, Intent, Settings, Snapshot, View } from "../core/types.ts";
 import { asleep, type Runner } from "./runner.ts";
+import { turns } from "./turns.ts";
 
 /** What lasts. */
 export interface Stored {
@@ -30,8 +31,8 @@ export class Host implements Backend {
 	#settings = defaults();
 	#ledger = openLedger(undefined, Date.now());
 	#snapshot: Snapshot = asleep;
-	/** The end of the last write: one at a time, in order. */
-	#written: Promise<void> = Promise.resolve();
+	/** Writes, one at a time. */
+	readonly #inTurn = turns();
 
 	/** changed is told each change, as those who watch, but does not count as one who looks. */
 	constructor(runner: Runner, store: Store, capabilities: Capabilities, changed: (view: View) => void = () => {}) {
@@ -105,12 +106,6 @@ export class Host implements Backend {
 		this.#settings = normalise({ ...this.#settings, ...some });
 		await this.#inTurn(() => this.#store.save({ settings: this.#settings }));
 		await this.resume();
-	}
-
-	#inTurn(act: () => Promise<void>): Promise<void> {
-		const turn = this.#written.then(act, act);
-		this.#written = turn;
-		return turn;
 	}
 
 	#view(): View {
