@@ -6,13 +6,13 @@ import { newPeer } from "./rtc.ts";
 import { webSocket } from "./websocket.ts";
 import { webTransport } from "./webtransport.ts";
 
-/** All ports of a page that has WebRTC; certificateHashes are for tests only (Config). */
-export const browserPorts = (certificateHashes?: string[]): Ports => ({
+/** All ports of a page that has WebRTC, with options of WebTransport. */
+export const browserPorts = (options?: WebTransportOptions): Ports => ({
 	clock: newClock(),
 	random: (n) => crypto.getRandomValues(new Uint8Array(n)),
 	post,
 	peer: newPeer,
 	webSocket,
-	webTransport: webTransport(certificateHashes),
+	webTransport: webTransport(options),
 	conditions,
 });

@@ -24,7 +24,7 @@ export async function post(url: string, body: string, signal: AbortSignal): Prom
 		size += value.byteLength;
 		if (size > MAX_BODY) {
 			void reader.cancel();
-			throw new Error("response is too long");
+			throw new Error("too long");
 		}
 		text += decoder.decode(value, { stream: true });
 	}

@@ -6,7 +6,7 @@ export function webSocket(url: string, signal: AbortSignal): Promise<Carrier> {
 		const ws = new WebSocket(url);
 		ws.binaryType = "arraybuffer";
 		ws.onopen = () => resolve(ws);
-		ws.onclose = () => reject(new Error("WebSocket did not open"));
+		ws.onclose = () => reject(new Error("not open"));
 		signal.addEventListener("abort", () => {
 			if (ws.readyState !== ws.OPEN) ws.close();
 		});

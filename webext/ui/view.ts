@@ -85,7 +85,7 @@ function head({ find, words, ask }: Kit): Part {
 	return (view) => {
 		const [, headline, sentence] = stateOf(view);
 		const { snapshot, settings } = view;
-		setText(title, headline === "title_helping" ? words.count(headline, snapshot.connected) : words.say(headline));
+		setText(title, headline === "helping" ? words.count("title_helping", snapshot.connected) : words.say(`title_${headline}`));
 		setText(text, words.say(sentence));
 		setText(nat, words.say(`nat_${snapshot.nat}`));
 		if (!pending) turn(settings.enabled);
