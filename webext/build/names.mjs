@@ -1,14 +1,26 @@
 // Which names of members only we know, so that they can be shortened: those that our interfaces and classes declare, but for
 // - all members that the platform's own declarations have, and what we declare for the platform in an assertion ("x as { … }");
-// - the members of the interfaces below, whose objects are stored, read from files or filled in by name;
+// - the members of the interfaces below, whose objects are sent, stored, read from files or filled in by name;
 // - every string, by which a member might be reached.
-// What is sent has names of its own (core/messages.ts), which no interface declares.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 
 /** The interfaces and types whose members keep their names. */
-const kept = ["Settings", "Stored", "Ledger", "Config", "Snapshot", "Capabilities", "Messages", "Battery", "Connection"];
+const kept = [
+	"PollRequest",
+	"ProbeRequest",
+	"Description",
+	"Settings",
+	"Stored",
+	"Ledger",
+	"Config",
+	"Snapshot",
+	"Capabilities",
+	"Messages",
+	"Battery",
+	"Connection",
+];
 
 const folders = ["core", "ports", "ui", "shell", "chromium", "firefox"];
 

@@ -60,10 +60,24 @@ function run(script: string, storage: ReturnType<typeof stored>) {
 
 const settle = () => new Promise(setImmediate);
 
-test("what is stored has the same names in each version, whatever the build shortens", async () => {
+test("what is stored and sent has the same names in each version, whatever the build shortens", async () => {
 	const made = spawnSync(process.execPath, ["build.mjs", "--outdir", dir], { encoding: "utf8" });
 	assert.equal(made.status, 0, made.stdout + made.stderr);
 	for (const target of ["chromium", "firefox"]) {
+		const script = readFileSync(join(dir, target, "app.js"), "utf8");
+		for (const name of [
+			"Sid",
+			"Version",
+			"Type",
+			"NAT",
+			"Clients",
+			"AcceptedRelayPattern",
+			"Answer",
+			"Status",
+			"Offer",
+			"NextPoll",
+		])
+			assert.match(script, new RegExp(`\\b${name}\\b`), `${name} is what the broker reads`);
 		const storage = stored();
 		const happens = run(join(dir, target, "app.js"), storage);
 		const views: unknown[] = [];

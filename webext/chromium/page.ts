@@ -72,16 +72,9 @@ export class OffscreenPage implements Runner {
 }
 
 /** Rejects if there is no good answer in time. */
-async function ask(command: Command): Promise<Report> {
-	let timer: ReturnType<typeof setTimeout> | undefined;
-	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => reject(new Error("no answer")), patience);
-	});
-	try {
-		return await answerTo<Report>(Promise.race([chrome.runtime.sendMessage(command), late]));
-	} finally {
-		clearTimeout(timer);
-	}
+function ask(command: Command): Promise<Report> {
+	const late = new Promise<undefined>((resolve) => setTimeout(resolve, patience));
+	return answerTo<Report>(Promise.race([chrome.runtime.sendMessage(command), late]));
 }
 
 async function isOpen(): Promise<boolean> {

@@ -7,7 +7,7 @@ import type { Conditions, Ports } from "./ports.ts";
 import { Schedule, spread } from "./schedule.ts";
 import { Session } from "./session.ts";
 import type { Delta, NAT, Pause, Phase, SessionState, Settings, Snapshot, Trouble } from "./types.ts";
-import { within } from "./wait.ts";
+import { onAbort, within } from "./wait.ts";
 
 /** A whole poll, ms: the broker holds it for 10 s, deployed proxies wait 30 s for the response (spec section 3.1). */
 const POLL = 40e3;
@@ -107,7 +107,7 @@ export class Engine {
 	stop({ drain }: { drain: boolean }): Promise<void> {
 		const life = this.#life?.signal;
 		if (!life) return Promise.resolve();
-		const off = new Promise<void>((resolve) => life.addEventListener("abort", () => resolve()));
+		const off = new Promise<void>((resolve) => onAbort(life, resolve));
 		if (drain && this.#sessions.size) {
 			this.#draining = true;
 			this.#undrain();
@@ -150,7 +150,7 @@ export class Engine {
 			if (network) this.retry();
 			else this.#review();
 		});
-		life.signal.addEventListener("abort", unwatch);
+		onAbort(life.signal, unwatch);
 		void this.#loop(life.signal);
 	}
 
@@ -215,11 +215,11 @@ export class Engine {
 		const { signal } = (this.#step = new AbortController());
 		const sid = base64(ports.random(16));
 		const request = encodePollRequest({
-			sid,
-			type: this.config.type,
-			nat: this.#nat.kind,
-			clients: clientsReported(this.#sessions.size),
-			relayPattern: this.config.relayPattern,
+			Sid: sid,
+			Type: this.config.type,
+			NAT: this.#nat.kind,
+			Clients: clientsReported(this.#sessions.size),
+			AcceptedRelayPattern: this.config.relayPattern,
 		});
 		const url = new URL("proxy", this.config.brokerURL).href;
 		try {

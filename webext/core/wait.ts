@@ -1,5 +1,8 @@
 import type { Clock } from "./ports.ts";
 
+/** Calls what when signal is aborted. */
+export const onAbort = (signal: AbortSignal, what: () => void): void => signal.addEventListener("abort", what);
+
 /**
  * Settles as what does, unless life ends or ms pass before. Its signal is aborted then, and the promise rejects, or after ms
  * resolves to late if that is given.
@@ -23,7 +26,7 @@ export function within<T>(
 			if (late !== undefined) resolve(late);
 			end();
 		});
-		life.addEventListener("abort", end);
+		onAbort(life, end);
 		if (life.aborted) end();
 		else what(own.signal).then(resolve, reject).finally(end);
 	});

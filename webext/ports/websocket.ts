@@ -1,4 +1,5 @@
 import type { Carrier } from "../core/ports.ts";
+import { onAbort } from "../core/wait.ts";
 
 /** Opens a WebSocket. */
 export function webSocket(url: string, signal: AbortSignal): Promise<Carrier> {
@@ -7,7 +8,7 @@ export function webSocket(url: string, signal: AbortSignal): Promise<Carrier> {
 		ws.binaryType = "arraybuffer";
 		ws.onopen = () => resolve(ws);
 		ws.onclose = () => reject(new Error("not open"));
-		signal.addEventListener("abort", () => {
+		onAbort(signal, () => {
 			if (ws.readyState !== ws.OPEN) ws.close();
 		});
 	});

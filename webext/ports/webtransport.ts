@@ -1,4 +1,5 @@
 import type { Carrier, Dial } from "../core/ports.ts";
+import { onAbort } from "../core/wait.ts";
 
 /** Each frame is its length in 4 bytes, big endian, not 0, and so much payload: what would be one message of a WebSocket. */
 const HEAD = 4;
@@ -25,7 +26,7 @@ export function webTransport(options?: WebTransportOptions): Dial | null {
 	return async (url, signal) => {
 		const transport = new WebTransport(url, options);
 		const carrier = new Frames(transport);
-		signal.addEventListener("abort", () => {
+		onAbort(signal, () => {
 			if (carrier.readyState !== OPEN) transport.close();
 		});
 		transport.closed.catch(() => {}).then(() => carrier.end());
