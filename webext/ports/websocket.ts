@@ -7,7 +7,7 @@ export function webSocket(url: string, signal: AbortSignal): Promise<Carrier> {
 		const ws = new WebSocket(url);
 		ws.binaryType = "arraybuffer";
 		ws.onopen = () => resolve(ws);
-		ws.onclose = () => reject(new Error("not open"));
+		ws.onclose = reject;
 		onAbort(signal, () => {
 			if (ws.readyState !== ws.OPEN) ws.close();
 		});

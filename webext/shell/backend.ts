@@ -24,7 +24,7 @@ export class RuntimeBackend implements Backend {
 		let timer: ReturnType<typeof setTimeout> | undefined;
 		const connect = () => {
 			port = api.runtime.connect({ name: viewPort });
-			port.onMessage.addListener((view: View) => show(view));
+			port.onMessage.addListener(show);
 			// The background was stopped by the browser, as it may be at any time.
 			port.onDisconnect.addListener(() => {
 				timer = setTimeout(connect, reconnectAfter);

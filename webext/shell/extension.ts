@@ -14,23 +14,24 @@ const watchdog = "watchdog";
  * event only to listeners that are there at once. minutes is how often the watchdog looks.
  */
 export function extensionHost(runner: Runner, capabilities: Capabilities, minutes: number): Host {
+	const { alarms, permissions, runtime } = api;
 	const signs = new Signs(minutes);
 	const host = new Host(runner, storage, capabilities, (view) => signs.show(view));
 	// If it fails, the watchdog tries again.
 	const resume = () => void host.resume().catch(() => {});
-	api.runtime.onConnect.addListener((port) => {
-		if (port.name !== viewPort || port.sender?.id !== api.runtime.id) return;
+	runtime.onConnect.addListener((port) => {
+		if (port.name !== viewPort || port.sender?.id !== runtime.id) return;
 		port.onDisconnect.addListener(host.watch((view) => port.postMessage(view)));
 	});
 	listen<Request>("host", ({ intent }) => host.send(intent).then(() => ({})));
 	// The volunteer can take it back in the browser's own settings, too.
-	api.permissions.onRemoved.addListener(({ permissions }) => {
-		if (permissions?.includes("background")) void host.send({ do: "set", settings: { background: false } });
+	permissions.onRemoved.addListener((removed) => {
+		if (removed.permissions?.includes("background")) void host.send({ do: "set", settings: { background: false } });
 	});
-	api.alarms.onAlarm.addListener(resume);
+	alarms.onAlarm.addListener(resume);
 	// The browser starts this page for an event only if somebody listens to it.
-	api.runtime.onInstalled.addListener(resume);
-	api.runtime.onStartup.addListener(resume);
+	runtime.onInstalled.addListener(resume);
+	runtime.onStartup.addListener(resume);
 	resume();
 	return host;
 }

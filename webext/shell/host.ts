@@ -1,5 +1,5 @@
 import { applyDelta, openLedger, totals } from "../core/ledger.ts";
-import { defaults, normalise } from "../core/settings.ts";
+import { normalise } from "../core/settings.ts";
 import type { Backend, Capabilities, Delta, Intent, Settings, Snapshot, View } from "../core/types.ts";
 import { asleep, type Runner } from "./runner.ts";
 import { turns } from "./turns.ts";
@@ -28,7 +28,7 @@ export class Host implements Backend {
 	readonly #changed: (view: View) => void;
 	readonly #shows = new Set<(view: View) => void>();
 	readonly #loaded: Promise<void>;
-	#settings = defaults();
+	#settings = normalise(undefined);
 	#ledger = openLedger(undefined, Date.now());
 	#snapshot: Snapshot = asleep;
 	/** Writes, one at a time. */

@@ -56,12 +56,12 @@ export function form({ find, all, words, ask }: Kit, backend: Backend): Part {
 			const value = `${settings[name]}`;
 			// While an amount can be typed, the choice says so.
 			if (select.value === value || select.value === other) return;
-			if (![...select.options].some((option) => option.value === value)) {
-				const option = select.ownerDocument.createElement("option");
-				option.value = value;
-				label(option);
-				select.append(option);
-			}
+			select.value = value;
+			if (select.value === value) return;
+			const option = select.ownerDocument.createElement("option");
+			option.value = value;
+			label(option);
+			select.append(option);
 			select.value = value;
 		};
 	}

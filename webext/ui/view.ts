@@ -1,6 +1,6 @@
 // What a volunteer sees and does, in popup and badge: a View in, Intents out. What there is to see is in view.html.
 
-import type { Backend, Intent, View } from "../core/types.ts";
+import type { Backend, Intent } from "../core/types.ts";
 import { form } from "./form.ts";
 import { graph } from "./graph.ts";
 import { type Ask, type Kit, type Part, setAttributes, setText } from "./kit.ts";
@@ -94,23 +94,18 @@ function head({ find, words, ask }: Kit): Part {
 
 /** How many people were helped, and with how much data. */
 function counts({ find, words }: Kit): Part {
-	const count = (name: "now" | "today" | "week" | "total") => {
+	const parts = (["now", "today", "week", "total"] as const).map((name): Part => {
 		const count = find(`[data-count=${name}]`);
 		const data = find(`[data-amount=${name}]`);
-		return (people: number, amount: string) => {
+		return ({ snapshot, totals }) => {
+			const people = name === "now" ? snapshot.connected : totals[name].people;
 			setAttributes(count, { "data-value": `${people}` });
 			setText(count, words.people(people));
-			setText(data, amount);
+			setText(data, name === "now" ? words.rate(snapshot.rate) : words.bytes(totals[name].bytes));
 		};
-	};
-	const now = count("now");
-	const spans = (["today", "week", "total"] as const).map((name) => {
-		const show = count(name);
-		return ({ totals }: View) => show(totals[name].people, words.bytes(totals[name].bytes));
 	});
 	return (view) => {
-		now(view.snapshot.connected, words.rate(view.snapshot.rate));
-		for (const show of spans) show(view);
+		for (const show of parts) show(view);
 	};
 }
 
