@@ -111,6 +111,7 @@ function closure(node, context) {
 		} else {
 			const value = ts.isParameter(member) ? f.createIdentifier(name) : member.initializer && inside(member.initializer);
 			if (isPrivate(member)) fields.push(variable(local(name), value, ts.NodeFlags.Let));
+			else if (value && isConstant(value)) shown.push(f.createPropertyAssignment(name, value));
 			else if (value) fields.push(f.createExpressionStatement(f.createAssignment(access(name), value)));
 		}
 	}
@@ -127,6 +128,17 @@ function closure(node, context) {
 	);
 	return arrow(node, args, body);
 }
+
+/** Whether an expression depends on nothing but parameters. */
+const isConstant = ({ kind }) =>
+	[
+		SyntaxKind.Identifier,
+		SyntaxKind.NumericLiteral,
+		SyntaxKind.StringLiteral,
+		SyntaxKind.NullKeyword,
+		SyntaxKind.FalseKeyword,
+		SyntaxKind.TrueKeyword,
+	].includes(kind);
 
 /**
  * The private members that only keep a parameter of the constructor, so that the parameter can stand for them, with its name; and the

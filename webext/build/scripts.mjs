@@ -37,7 +37,12 @@ export async function bundle({ entryPoints, outdir, format, config, names }) {
 	for (const { path, text } of outputFiles) writeFileSync(path, path.endsWith(".js") ? await shorten(text, format) : text);
 }
 
+/** What terser has put in the place of calls, it can shorten when it sees it again. */
 async function shorten(text, format) {
+	return terse(await terse(text, format), format);
+}
+
+async function terse(text, format) {
 	const compress = { ecma, passes: 4, keep_fargs: false };
 	const { code } = await minify(text, { ecma, module: format === "esm", compress, format: { ecma } });
 	return code;

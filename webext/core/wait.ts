@@ -20,7 +20,7 @@ export function within<T>(
 			cancel();
 			life.removeEventListener("abort", end);
 			own.abort();
-			reject(new Error("ended"));
+			reject(own.signal.reason);
 		};
 		const cancel = clock.after(ms, () => {
 			if (late !== undefined) resolve(late);

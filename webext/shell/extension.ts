@@ -56,8 +56,8 @@ class Signs {
 		if (now === this.#shown) return;
 		this.#shown = now;
 		const button = api.action ?? api.browserAction;
-		void button.setBadgeText({ text: connected > 0 ? String(connected) : "" });
-		const kind = connected > 0 ? "helping-" : enabled ? "" : "off-";
+		void button.setBadgeText({ text: connected ? `${connected}` : "" });
+		const kind = connected ? "helping-" : enabled ? "" : "off-";
 		void button.setIcon({ path: { 16: `icons/${kind}16.png`, 32: `icons/${kind}32.png` } });
 		void (enabled ? this.#watch() : api.alarms.clear(watchdog));
 	}

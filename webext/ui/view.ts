@@ -34,7 +34,7 @@ export function mount(root: HTMLElement, backend: Backend, words: Words, { kind 
 	};
 	const kit = { words, ask, find, all };
 	speak(kit);
-	const parts = [head(kit), counts(kit), graph(kit), form(kit, backend), conditions(kit, kind === "badge")];
+	const parts = [head(kit), ...counts(kit), graph(kit), form(kit, backend), conditions(kit, kind === "badge")];
 	setAttributes(document.documentElement, { lang: words.lang, dir: words.dir });
 	const stop = backend.watch((view) => {
 		const { phase, pause, trouble, nat } = view.snapshot;
@@ -93,8 +93,8 @@ function head({ find, words, ask }: Kit): Part {
 }
 
 /** How many people were helped, and with how much data. */
-function counts({ find, words }: Kit): Part {
-	const parts = (["now", "today", "week", "total"] as const).map((name): Part => {
+function counts({ find, words }: Kit): Part[] {
+	return (["now", "today", "week", "total"] as const).map((name) => {
 		const count = find(`[data-count=${name}]`);
 		const data = find(`[data-amount=${name}]`);
 		return ({ snapshot, totals }) => {
@@ -104,9 +104,6 @@ function counts({ find, words }: Kit): Part {
 			setText(data, name === "now" ? words.rate(snapshot.rate) : words.bytes(totals[name].bytes));
 		};
 	});
-	return (view) => {
-		for (const show of parts) show(view);
-	};
 }
 
 /** Shows what depends on facts, and hides it. A focus that would be lost goes to the switch. */
