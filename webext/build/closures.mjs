@@ -100,7 +100,8 @@ function closure(node, context) {
 	const fields = [];
 	const functions = [];
 	for (const member of members) {
-		if (member === construct || kept.has(member.name.text)) continue;
+		const isOverload = ts.isMethodDeclaration(member) && !member.body;
+		if (member === construct || kept.has(member.name.text) || isOverload) continue;
 		const name = member.name.text;
 		if (ts.isMethodDeclaration(member)) {
 			const { modifiers, parameters, body } = member;

@@ -1,7 +1,7 @@
 // Which names of members only we know, so that they can be shortened: those that our interfaces and classes declare, but for
 // - all members that the platform's own declarations have, and what we declare for the platform in an assertion ("x as { … }");
 // - the members of the interfaces below, whose objects are sent, stored, read from files or filled in by name;
-// - every string, by which a member might be reached.
+// - every string, by which a member might be reached, and what is read from a dataset, where markup has put it.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
@@ -48,6 +48,7 @@ function members(file, own, others) {
 		const member = ts.isTypeElement(node) || ts.isClassElement(node) || (ts.isParameter(node) && node.modifiers);
 		if (member && node.name && ts.isIdentifier(node.name)) into.add(node.name.text);
 		if (ts.isStringLiteralLike(node)) others.add(node.text);
+		if (ts.isPropertyAccessExpression(node) && node.expression.name?.text === "dataset") others.add(node.name.text);
 		const known = ts.isAsExpression(node) || (isType(node) && kept.includes(node.name.text));
 		ts.forEachChild(node, (child) => note(child, known ? others : into));
 	};

@@ -5,9 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { runInNewContext } from "node:vm";
+import { FakeDocument } from "../ui/fakepage.ts";
+import markup from "../ui/view.html";
 
 const dir = mkdtempSync(join(tmpdir(), "webext-names-"));
 after(() => rmSync(dir, { recursive: true }));
+const made = spawnSync(process.execPath, ["build.mjs", "--outdir", dir], { encoding: "utf8" });
+assert.equal(made.status, 0, made.stdout + made.stderr);
 
 /** What an earlier version has stored. */
 const stored = () => ({
@@ -61,8 +65,6 @@ function run(script: string, storage: ReturnType<typeof stored>) {
 const settle = () => new Promise(setImmediate);
 
 test("what is stored and sent has the same names in each version, whatever the build shortens", async () => {
-	const made = spawnSync(process.execPath, ["build.mjs", "--outdir", dir], { encoding: "utf8" });
-	assert.equal(made.status, 0, made.stdout + made.stderr);
 	for (const target of ["chromium", "firefox"]) {
 		const script = readFileSync(join(dir, target, "app.js"), "utf8");
 		for (const name of [
@@ -91,3 +93,24 @@ test("what is stored and sent has the same names in each version, whatever the b
 		assert.deepEqual(JSON.parse(JSON.stringify(storage)), { settings: { ...settings, background: false }, ledger });
 	}
 });
+
+test("the popup of a release says what the markup names", () => {
+	for (const target of ["chromium", "firefox"]) {
+		const document = new FakeDocument(markup);
+		const page = { document, location: { pathname: "/popup.html" }, chrome: popupsBrowser(), setTimeout, clearTimeout };
+		runInNewContext(readFileSync(join(dir, target, "app.js"), "utf8"), page);
+		const { content } = document.querySelector("template");
+		for (const element of content.querySelectorAll("[data-say]"))
+			assert.equal(element.textContent, `message ${element.getAttribute("data-say")}`);
+		assert.equal(content.find("id", "toggle").getAttribute("aria-label"), "message toggle");
+	}
+});
+
+/** As much of a browser as a popup needs that nobody answers. */
+function popupsBrowser() {
+	const event = { addListener() {} };
+	return {
+		i18n: { getMessage: (key: string) => (key === "lang" ? "en" : `message ${key}`) },
+		runtime: { connect: () => ({ onMessage: event, onDisconnect: event }) },
+	};
+}

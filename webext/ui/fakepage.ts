@@ -141,9 +141,11 @@ export class FakeDocument {
 		return new FakeElement(this, tag);
 	}
 
-	querySelector(selector: "template"): { content: FakeElement } {
-		if (selector !== "template") throw new Error(`no ${selector}`);
-		return this.#template;
+	/** A document has a template, and its body is its main element. */
+	querySelector(selector: "template"): { content: FakeElement };
+	querySelector(selector: "main"): FakeElement;
+	querySelector(selector: "template" | "main"): { content: FakeElement } | FakeElement {
+		return selector === "template" ? this.#template : this.body;
 	}
 
 	/** Reads markup of elements that are all closed. */
