@@ -73,7 +73,7 @@ export function decodePollResponse(text: string): PollResponse {
 	return { status, offer: match ? offer : "", nat: get("nat", "") || "unknown", nextPoll, relayURL: get("relayurl", "") };
 }
 
-export const encodePollResponse = (r: ProbeRequest): string => JSON.stringify(r);
+export const encodePollResponse: (request: ProbeRequest) => string = JSON.stringify;
 
 export const encodeAnswerRequest = (sid: string, answer: string): string =>
 	JSON.stringify({ Version: VERSION, Sid: sid, Answer: answer });
@@ -93,7 +93,7 @@ export function decodeAnswerResponse(text: string): boolean {
 	return status === "success";
 }
 
-export const encodeDescription = (d: Description): string => JSON.stringify({ type: d.type, sdp: d.sdp });
+export const encodeDescription: (description: Description) => string = JSON.stringify;
 
 /** Reads the wrapper, whose member names, unlike those of the messages, are case-sensitive. */
 export function decodeDescription(text: string): Description {

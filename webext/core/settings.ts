@@ -29,6 +29,6 @@ export function normalise(stored: unknown): Settings {
 		Object.assign(settings, { [key]: bounded });
 	}
 	settings.maxClients ||= 1;
-	if (settings.rateLimit) settings.rateLimit = Math.max(settings.rateLimit, MIN_RATE);
+	settings.rateLimit &&= Math.max(settings.rateLimit, MIN_RATE);
 	return settings;
 }

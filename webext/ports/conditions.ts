@@ -18,7 +18,7 @@ export const conditions: Ports["conditions"] = (changed) => {
 	let battery: Battery | null = null;
 	const now = (): Conditions => ({
 		charging: battery?.charging ?? null,
-		metered: connection ? connection.saveData === true || connection.type === "cellular" : null,
+		metered: connection ? connection.saveData || connection.type === "cellular" : null,
 		online: navigator.onLine,
 	});
 	const look = () => changed(now(), false);

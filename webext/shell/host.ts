@@ -54,7 +54,7 @@ export class Host implements Backend {
 	async report(snapshot: Snapshot, deltas: readonly Delta[]): Promise<void> {
 		await this.#loaded;
 		this.#snapshot = snapshot;
-		if (deltas.length > 0) await this.#inTurn(() => this.#count(deltas));
+		if (deltas.length) await this.#inTurn(() => this.#count(deltas));
 		this.#show();
 	}
 
@@ -70,7 +70,7 @@ export class Host implements Backend {
 			looks = false;
 			this.#shows.delete(show);
 			// Should it not hear this, it tells more than anybody needs; the next watch sets it right.
-			if (this.#shows.size === 0) this.#runner.watch(false).catch(() => {});
+			if (!this.#shows.size) this.#runner.watch(false).catch(() => {});
 		};
 	}
 

@@ -23,7 +23,7 @@ export async function answerTo<Answer extends object>(sent: Promise<Answer | Fai
 export function listen<M extends Message>(to: M["to"], answer: (message: M) => Promise<object>): void {
 	api.runtime.onMessage.addListener((message: M, sender, respond: (answer: object) => void) => {
 		if (sender.id !== api.runtime.id || message.to !== to) return false;
-		answer(message).then(respond, (error) => respond({ error: String(error) }));
+		answer(message).then(respond, (error) => respond({ error: `${error}` }));
 		return true;
 	});
 }

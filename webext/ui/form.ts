@@ -42,8 +42,8 @@ export function form({ find, all, words, ask }: Kit, backend: Backend): Part {
 	function list(name: NumberSetting, text: (n: number) => string) {
 		const select = find<HTMLSelectElement>(`#${name}`);
 		const label = (option: HTMLOptionElement) => {
-			// The others say what they are themselves.
-			if (Number(option.value)) setText(option, text(Number(option.value)));
+			const n = Number(option.value);
+			if (n) setText(option, text(n)); // the others say what they are themselves
 		};
 		[...select.options].forEach(label);
 		select.addEventListener("change", () => {

@@ -1,4 +1,4 @@
-import type { View } from "../core/types.ts";
+import type { Pause, View } from "../core/types.ts";
 import type { Key } from "./words.ts";
 
 /** How the state looks: grey, or blue, green, amber, red. */
@@ -14,8 +14,8 @@ export type Title = "off" | "starting" | "ready" | "draining" | "paused" | "trou
 export function stateOf({ settings, snapshot: { phase, pause, trouble, connected } }: View): State {
 	if (phase === "off" && !settings.enabled) return ["off", phase, "text_off"];
 	if (phase === "draining") return ["warn", phase, "text_draining"];
-	if (phase === "paused") return ["warn", phase, `pause_${pause ?? "offline"}`];
-	if (connected > 0) return ["good", "helping", phase === "full" ? "text_full" : "text_helping"];
+	if (phase === "paused") return ["warn", phase, `pause_${pause as Pause}`];
+	if (connected) return ["good", "helping", phase === "full" ? "text_full" : "text_helping"];
 	// Switched on, the engine needs a moment to hear of it.
 	if (phase === "off" || (phase === "starting" && !trouble)) return ["wait", "starting", "text_starting"];
 	if (!trouble) return ["wait", "ready", "text_ready"];
