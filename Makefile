@@ -7,12 +7,16 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ARGS ?=
 # How long each fuzz target runs: a number of executions, since a time that runs out can end a run as failed without a finding.
 FUZZTIME ?= 30000x
-# The tests that start whole systems; they take turns.
-SYSTEM = ./test/system ./test/interop
+# The tests that start whole systems, shape lines or drive browsers. They mostly wait.
+WHOLE = /test/system|/test/interop|/test/netem|/test/browser
+# The stages of make test, in two rows that run side by side. The first computes, or has the race detector, and gives way to the
+# second, which mostly waits and is timed. No two stages compile the same at the same time.
+COMPUTES = lint test-webext test-race test-race-system fuzz test-simulated
+WAITS = docker-check test-system test-browser
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 20
 
 .PHONY: demo
 demo: ## the whole system on this machine: fetch a file while volunteers come and go (ARGS=-stay leaves it running)
@@ -33,7 +37,14 @@ webext/node_modules/.package-lock.json: webext/package-lock.json
 	touch $@
 
 .PHONY: test
-test: setup lint test-webext test-race test-system fuzz docker-check ## everything; as root it installs what is missing first
+test: setup ## everything; as root it installs what is missing first
+	$(MAKE) --no-print-directory --output-sync=target -j2 computes waits
+
+.PHONY: computes waits
+computes:
+	nice -n 19 $(MAKE) $(COMPUTES)
+waits:
+	$(MAKE) $(WAITS)
 
 .PHONY: setup
 setup: ## install the tools that the tests need (as root), or say which are missing
@@ -53,21 +64,27 @@ lint: ## gofmt, go vet, staticcheck, import rules
 
 .PHONY: test-webext
 test-webext: ## types, style and unit tests of the browser extension, that its builds are reproducible, and make webext
-	scripts/test-webext
+	MAKEFLAGS= scripts/test-webext
 
 .PHONY: test-race
-test-race: ## every package under the race detector; the programs that the whole-system tests start have it too
-	scripts/gotest -race -p 2 -timeout 10m $$($(GO) list ./... | grep -v -e /test/system -e /test/interop -e /test/netem -e /test/browser)
-	scripts/gotest -race -count=1 -p 2 -timeout 15m $(SYSTEM)
+test-race: ## every package under the race detector
+	scripts/gotest -race -p 2 -timeout 15m $$($(GO) list ./... | grep -vE '$(WHOLE)')
+
+.PHONY: test-race-system
+test-race-system: ## the whole-system tests under the race detector, which the programs that they start have too
+	scripts/gotest -race -count=1 -p 2 -timeout 15m ./test/system ./test/interop
 
 .PHONY: test-system
-test-system: ## the whole-system tests in full size, those over shaped lines, and with browsers, with the programs as users get them
+test-system: ## the whole-system tests in full size and those over shaped lines, with the programs as users get them
 	scripts/gotest -count=1 -p 2 -timeout 10m ./test/system ./test/netem
-	scripts/gotest -count=1 -p 2 -timeout 10m ./test/browser ./test/system/simulated
 
 .PHONY: test-browser
 test-browser: ## calls and volunteers in Chromium and Firefox only
 	scripts/gotest -count=1 -p 1 -timeout 15m ./test/browser
+
+.PHONY: test-simulated
+test-simulated: ## what runs in simulated time, in full size: the system on an internet of its own, and the engine alone
+	scripts/gotest -count=1 -p 2 -timeout 10m ./test/system/simulated ./common/multipath
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME

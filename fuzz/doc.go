@@ -35,6 +35,7 @@
 //
 //	client                   FuzzSOCKS FuzzSOCKSArgs FuzzClientFlags
 //	common/carrier/rtc       FuzzSTUNAnswer FuzzSTUNRequest FuzzRemoteDescription
+//	common/carrier/wt        FuzzFrames
 //	common/dtls13            FuzzDatagram FuzzRecord FuzzClientHello FuzzServerHello
 //	                         FuzzMessage FuzzReassembly FuzzServer FuzzClient
 //	common/multipath         FuzzSegments FuzzConn

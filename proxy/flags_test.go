@@ -87,7 +87,7 @@ func badFlags() []string {
 		"-poll-interval 5",
 		"-broker=",
 		"-broker ftp://h/",
-		"-relay https://h/",
+		"-relay http://h/",
 		"-relay=",
 		"-nat-probe-server nowhere",
 		"-nat-retest-interval -1s",
@@ -108,7 +108,7 @@ func badFlags() []string {
 		"-covertdtls-config none",
 		"-covertdtls-fingerprint fefd",
 		"stray",
-		"-capacity -1 -poll-interval 1s -relay https://h/", // three faults, one line
+		"-capacity -1 -poll-interval 1s -relay http://h/", // three faults, one line
 	}
 }
 

@@ -19,6 +19,7 @@ type options struct {
 	acmeEmail     string
 	cert, key     string
 	disableTLS    bool
+	webTransport  bool
 	broker        string
 	log           string
 	unsafeLogging bool
@@ -37,6 +38,7 @@ func parseFlags(args []string, help io.Writer) (options, error) {
 	f.StringVar(&o.cert, "cert", "", "certificate chain `file` (PEM), instead of ACME; read again on SIGHUP")
 	f.StringVar(&o.key, "key", "", "private key `file` (PEM) of -cert")
 	f.BoolVar(&o.disableTLS, "disable-tls", false, "serve plain HTTP, for instance behind something that does TLS")
+	f.BoolVar(&o.webTransport, "webtransport", false, "take proxies by WebTransport too, at the UDP port of the same number; needs TLS (default off)")
 	f.StringVar(&o.broker, "rendezvous-broker", "", "`URL` of the broker; lets clients ask it for more proxies through the tunnel, sealed (default off)")
 	f.StringVar(&o.log, "log", "", "`file` to append the log to (default standard error)")
 	f.BoolVar(&o.unsafeLogging, "unsafe-logging", false, "keep addresses in the log")
@@ -77,6 +79,8 @@ func (o options) validate() error {
 		return errors.New("-cert and -key need each other")
 	case o.disableTLS && (files || acme):
 		return errors.New("-disable-tls excludes -cert, -key and -acme-hostnames")
+	case o.disableTLS && o.webTransport:
+		return errors.New("-webtransport needs TLS, which -disable-tls turns off")
 	case files && acme:
 		return errors.New("-acme-hostnames excludes -cert and -key")
 	case !o.disableTLS && !files && !acme:

@@ -1,6 +1,6 @@
 // Command server is the bridge's end of Snowflake: a pluggable transport that
-// tor starts. It takes WebSockets from volunteers' proxies, finds the clients'
-// streams in them, and connects each to tor's OR port.
+// tor starts. It takes WebSockets from volunteers' proxies, or WebTransport, finds
+// the clients' streams in them, and connects each to tor's OR port.
 //
 //	proxies ══ WebSocket ══ snowserver.Listener ── relay.go ── orport.go ── tor
 //
@@ -138,7 +138,7 @@ func startMethod(ctx context.Context, o options, info *pt.ServerInfo, b pt.Binda
 		pt.SmethodError(b.MethodName, smethodText(err))
 		return nil
 	}
-	log.Info("listening", "address", s.listener.Addr().String(), "tls", !o.disableTLS)
+	log.Info("listening", "address", s.listener.Addr().String(), "tls", !o.disableTLS, "webtransport", o.webTransport)
 	fmt.Fprintf(pt.Stdout, "SMETHOD %s %s ARGS:%s\n", b.MethodName, s.listener.Addr(), s.args)
 	return s
 }

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"flurry/common/carrier"
 	"flurry/common/carrier/ws"
 	"flurry/common/multipath"
 	"flurry/common/turbotunnel"
@@ -217,6 +218,7 @@ func TestCommandLine(t *testing.T) {
 		"cert alone":      {[]string{"-cert", "x"}, 2, "-cert and -key need each other"},
 		"TLS on and off":  {[]string{"-disable-tls", "-acme-hostnames", "x"}, 2, "-disable-tls excludes"},
 		"two ways":        {[]string{"-cert", "x", "-key", "y", "-acme-hostnames", "z"}, 2, "-acme-hostnames excludes"},
+		"WebTransport":    {[]string{"-disable-tls", "-webtransport"}, 2, "-webtransport needs TLS"},
 		"email alone":     {[]string{"-disable-tls", "-acme-email", "x"}, 2, "-acme-email needs"},
 		"bad bool":        {[]string{"-disable-tls=maybe"}, 2, "maybe"},
 		"log unwritable":  {[]string{"-disable-tls", "-log", dir}, 1, "open the log"},
@@ -255,6 +257,12 @@ func client(t *testing.T, relay string) net.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return clientOver(t, c)
+}
+
+// clientOver opens a stream through a carrier, which it takes over.
+func clientOver(t *testing.T, c carrier.Conn) net.Conn {
+	t.Helper()
 	id := turbotunnel.NewClientID()
 	path, err := turbotunnel.Attach(t.Context(), c, id)
 	if err != nil {

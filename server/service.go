@@ -60,10 +60,11 @@ func startService(ctx context.Context, o options, info *pt.ServerInfo, b pt.Bind
 		return nil, err
 	}
 	cfg := snowserver.Config{
-		Addr:      b.Addr.String(),
-		TLSConfig: config,
-		Shards:    t.shards,
-		Logger:    log,
+		Addr:         b.Addr.String(),
+		TLSConfig:    config,
+		WebTransport: o.webTransport,
+		Shards:       t.shards,
+		Logger:       log,
 	}
 	if o.broker != "" {
 		if s.broker, err = newBroker(o.broker); err == nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,7 +38,7 @@ const (
 )
 
 // baseTLS is what all certificates have in common. WebSockets need HTTP/1.1,
-// so nothing else is offered.
+// so nothing else is offered; WebTransport puts HTTP/3 in its place.
 func baseTLS() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
 }
@@ -95,8 +96,22 @@ func newACME(o options, stateDir string, log *slog.Logger) *autocert.Manager {
 // acmeConfig is baseTLS with the manager's certificates.
 func acmeConfig(m *autocert.Manager) *tls.Config {
 	t := baseTLS()
-	t.GetCertificate = m.GetCertificate
+	t.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		return m.GetCertificate(withECDSA(hello))
+	}
 	return t
+}
+
+// withECDSA adds a cipher suite with ECDSA to a hello of TLS 1.3 alone, which QUIC
+// has: there the suites say nothing of the key, and autocert, which reads it from
+// them, would get an RSA certificate beside the one that it has.
+func withECDSA(hello *tls.ClientHelloInfo) *tls.ClientHelloInfo {
+	if len(hello.SupportedVersions) == 0 || slices.Min(hello.SupportedVersions) < tls.VersionTLS13 {
+		return hello
+	}
+	wider := *hello
+	wider.CipherSuites = append(slices.Clone(hello.CipherSuites), tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256)
+	return &wider
 }
 
 // A responder answers HTTP-01 challenges.

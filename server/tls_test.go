@@ -167,6 +167,9 @@ func TestACMECache(t *testing.T) {
 	if got := c.ConnectionState().PeerCertificates[0].SerialNumber.Int64(); got != 77 {
 		t.Errorf("certificate %d, want the cached one, 77", got)
 	}
+	if got := serialOverQUIC(t, acmeConfig(m), name); got != 77 {
+		t.Errorf("certificate %d over QUIC, want the cached one, 77", got)
+	}
 	if c, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{InsecureSkipVerify: true, ServerName: "stranger.example"}); err == nil {
 		c.Close()
 		t.Error("a name that was not configured got a certificate")

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -149,6 +150,65 @@ func TestBadRequests(t *testing.T) {
 	}
 	if got, _, err := post(srv.URL+probePath, ""); got != "503 " || err != nil {
 		t.Errorf("full: %s, %v", got, err)
+	}
+}
+
+// A browser sends the offer as text/plain and shows the reply, whatever it is, to a
+// script of any origin; which origin that is makes no difference.
+func TestProbesFromBrowsers(t *testing.T) {
+	_, srv := newService(t)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, origin := range []string{"", "https://page.example", "moz-extension://7a1d5e0a-5f0c-4a4e-9d3f-2f6b9d0b7c55", "null"} {
+		ask := func(body string) int {
+			req, err := http.NewRequest(http.MethodPost, srv.URL+probePath, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Content-Type", "text/plain;charset=UTF-8")
+			if origin != "" {
+				req.Header.Set("Origin", origin)
+			}
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "*" {
+				t.Errorf("%q: Access-Control-Allow-Origin is %q with status %d", origin, got, resp.StatusCode)
+			}
+			return resp.StatusCode
+		}
+		var status int
+		mine, err := newEndpoint(options{keepLocalAddresses: true}, safelog.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		enough := errors.New("enough")
+		_, err = mine.Dial(t.Context(), "test", func(_ context.Context, offer string) (string, error) {
+			body, err := messages.ProxyPollResponse{Status: messages.StatusClientMatch, Offer: offer}.Encode()
+			if err == nil {
+				status = ask(string(body))
+			}
+			return "", errors.Join(enough, err)
+		})
+		if !errors.Is(err, enough) || status != http.StatusOK {
+			t.Errorf("%q: status %d, %v", origin, status, err)
+		}
+		if got := ask("x"); got != http.StatusBadRequest {
+			t.Errorf("%q: status %d for a bad body", origin, got)
+		}
+	}
+	p, full := newService(t)
+	for range maxProbes {
+		p.slots <- struct{}{}
+	}
+	resp, err := client.Post(full.URL+probePath, "text/plain", strings.NewReader(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := resp.Header.Get("Access-Control-Allow-Origin"); resp.StatusCode != http.StatusServiceUnavailable || got != "*" {
+		t.Errorf("full: status %d, Access-Control-Allow-Origin is %q", resp.StatusCode, got)
 	}
 }
 

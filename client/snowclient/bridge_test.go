@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"sync"
 	"testing"
@@ -47,7 +48,7 @@ func (b *bridge) start() {
 func (b *bridge) stop() {
 	b.mu.Lock()
 	b.closed = true
-	conns := b.conns
+	conns := maps.Clone(b.conns) // add may still come
 	b.mu.Unlock()
 	for _, c := range conns {
 		c.Close()

@@ -188,7 +188,7 @@ func (s *session) serve(ctx context.Context) {
 // is to end, and leaves a canceled ctx to serve.
 func (s *session) linger(ctx context.Context) (end bool) {
 	if s.pool.wasUp() {
-		s.drain(ctx, drainTimeout)
+		s.drain(ctx, s.t.drain)
 	}
 	if !s.idle() {
 		return false
@@ -228,7 +228,7 @@ func (s *session) drain(ctx context.Context, d time.Duration) {
 
 // hangUp closes every stream and lets the bridge hear of it, within closeTimeout.
 func (s *session) hangUp() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.t.closing)
 	defer cancel()
 	s.t.mu.Lock()
 	open := make([]*stream, 0, len(s.streams))
@@ -250,7 +250,7 @@ func (s *session) hangUp() {
 	select {
 	case <-closed:
 		if s.pool.wasUp() {
-			s.drain(ctx, closeTimeout)
+			s.drain(ctx, s.t.closing)
 		}
 	case <-ctx.Done():
 	}

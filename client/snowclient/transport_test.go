@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"flurry/common/carrier"
 	"flurry/common/messages"
@@ -95,6 +96,7 @@ func TestCloseReachesTheBridge(t *testing.T) {
 			b := newBridge(t)
 			tr := newTestTransport(t, Config{Rendezvous: always, Dialer: b})
 			tr.linger = 0
+			tr.drain, tr.closing = time.Minute, time.Minute // the bridge would wait for ever if a busy machine took too long
 			c := dial(t, tr)
 			if _, err := c.Write([]byte("hello")); err != nil {
 				t.Fatal(err)

@@ -64,15 +64,8 @@ func (m *machine) onServerKeyExchange(msg message) error {
 	if !slices.Contains(m.p.curves12(), x.share.group) {
 		return fault(alertIllegalParameter, "server chose a group that was not offered")
 	}
-	key, err := publicKey(m.hs12.peer)
-	if err != nil {
-		return err
-	}
 	content := slices.Concat(m.hs12.clientRandom, m.hs12.serverRandom, x.params)
-	if err := verify(key, true, m.p.sigAlgs, x.alg, content, x.signature); err != nil {
-		return err
-	}
-	if err := m.judge(m.hs12.peer); err != nil {
+	if err := m.judge(m.hs12.peer, true, m.p.sigAlgs, x.alg, content, x.signature); err != nil {
 		return err
 	}
 	if m.hs12.share, err = newShare(x.share.group); err != nil {

@@ -133,8 +133,7 @@ func (m *machine) checkCertificate(msg message, context []byte) error {
 	return nil
 }
 
-// checkProof takes the peer's CertificateVerify. The certificate itself is judged
-// only when the peer has proven to hold its key.
+// checkProof takes the peer's CertificateVerify.
 func (m *machine) checkProof(msg message, label string, offered []uint16) error {
 	if msg.typ != msgCertificateVerify {
 		return fault(alertUnexpectedMessage, "no certificate verify where one must be")
@@ -143,22 +142,23 @@ func (m *machine) checkProof(msg message, label string, offered []uint16) error 
 	if err != nil {
 		return err
 	}
-	key, err := publicKey(m.hs.peer)
-	if err != nil {
-		return err
-	}
-	if err := verify(key, false, offered, alg, signedContent(label, m.sum()), signature); err != nil {
-		return err
-	}
-	if err := m.judge(m.hs.peer); err != nil {
+	if err := m.judge(m.hs.peer, false, offered, alg, signedContent(label, m.sum()), signature); err != nil {
 		return err
 	}
 	m.tr.add(msg)
 	return nil
 }
 
-// judge has the owner look at the peer's certificate.
-func (m *machine) judge(der []byte) error {
+// judge checks that the peer holds the key of its certificate, by a signature as
+// verify knows it, and only then has the owner look at the certificate.
+func (m *machine) judge(der []byte, v12 bool, offered []uint16, alg uint16, content, signature []byte) error {
+	key, err := publicKey(der)
+	if err != nil {
+		return err
+	}
+	if err := verify(key, v12, offered, alg, content, signature); err != nil {
+		return err
+	}
 	if err := m.cfg.VerifyPeer(der); err != nil {
 		return rejected{err}
 	}

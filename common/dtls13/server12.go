@@ -108,14 +108,7 @@ func (m *machine) onClientCertificateVerify12(msg message) error {
 	if err != nil {
 		return err
 	}
-	key, err := publicKey(m.hs12.peer)
-	if err != nil {
-		return err
-	}
-	if err := verify(key, true, m.p.sigAlgs, alg, m.tr.bytes12(), signature); err != nil {
-		return err
-	}
-	if err := m.judge(m.hs12.peer); err != nil {
+	if err := m.judge(m.hs12.peer, true, m.p.sigAlgs, alg, m.tr.bytes12(), signature); err != nil {
 		return err
 	}
 	m.tr.add(msg)

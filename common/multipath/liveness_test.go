@@ -84,7 +84,7 @@ func TestIdleServerIsSilent(t *testing.T) {
 // about a round trip, and the stream goes on.
 func TestSilentPathOfTwo(t *testing.T) {
 	for _, kind := range []carriertest.Kind{carriertest.Lossy, carriertest.Ordered} {
-		for phase := range 8 {
+		for _, phase := range few([]int{0, 1, 2, 3, 4, 5, 6, 7}) {
 			synctest.Test(t, func(t *testing.T) {
 				s := wan(kind, 2e6, 0)
 				w := newWorld(s, s)

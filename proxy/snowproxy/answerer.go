@@ -52,7 +52,7 @@ func rtcConfig(cfg Config) rtc.Config {
 func newWebRTC(cfg Config) (webRTC, error) {
 	c := rtcConfig(cfg)
 	c.OpenTimeout = openLimit
-	// A WebSocket gives the pump whole messages. What another Upstream does is
+	// WebSocket and WebTransport give the pump whole messages. What another Upstream does is
 	// not known.
 	c.KeepsEdges = cfg.Upstream == nil
 	endpoint, err := rtc.New(c)

@@ -109,7 +109,8 @@ type Config struct {
 	// transport of this Proxy's own.
 	HTTP http.RoundTripper
 
-	// Upstream connects clients to their relay. nil means WebSocket.
+	// Upstream connects clients to their relay. nil means WebSocket, and
+	// WebTransport for relays whose URL begins with https.
 	Upstream Upstream
 
 	// Answerer makes the carrier to a client. nil means WebRTC.
@@ -146,7 +147,7 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	errs := []error{
 		checkURL("broker", c.BrokerURL, "http", "https"),
-		checkURL("relay", c.RelayURL, "ws", "wss"),
+		checkURL("relay", c.RelayURL, "ws", "wss", "https"),
 		checkURL("NAT probe server", c.NATProbeURL, "http", "https"),
 	}
 	fault := func(bad bool, format string, args ...any) {

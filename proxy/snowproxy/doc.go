@@ -8,7 +8,7 @@
 //	┌────┴──────┐ match  ┌─────────┐ open  ┌──┴───┐
 //	│ poll loop ├───────▶│ session ├──────▶│ pump │  one session and one pump
 //	└───────────┘        └─────────┘       └─┬──┬─┘  for each client
-//	                      client ══ rtc ═════╝  ╚════ ws ══ bridge
+//	                      client ══ rtc ═════╝  ╚════ ws or wt ══ bridge
 //
 // A Proxy owns everything that happens in it: Run starts all goroutines and
 // returns when they have ended. There are no package variables, so any number

@@ -30,7 +30,7 @@ func FuzzRelayURL(f *testing.F) {
 			}
 			return
 		}
-		if u.Scheme != "wss" && !(u.Scheme == "ws" && allowNonTLS) {
+		if u.Scheme != "wss" && u.Scheme != "https" && !(u.Scheme == "ws" && allowNonTLS) {
 			t.Errorf("accepted scheme %q", u.Scheme)
 		}
 		if !policy.pattern.Matches(u.Hostname()) {

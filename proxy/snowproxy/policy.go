@@ -14,7 +14,7 @@ import (
 var (
 	errPrivateRelay = errors.New("private addresses are not allowed")
 	errPlainRelay   = errors.New("relays without TLS are not allowed")
-	errNotWebSocket = errors.New("only WebSocket is allowed")
+	errRelayScheme  = errors.New("only WebSocket and WebTransport are allowed")
 	errRelayPattern = errors.New("the host name does not match the allowed pattern")
 )
 
@@ -43,11 +43,12 @@ func (p relayPolicy) checkParsed(u *url.URL) error {
 	if a, err := netip.ParseAddr(u.Hostname()); err == nil && !p.allowPrivate && isPrivate(a) {
 		return errPrivateRelay
 	}
-	if u.Scheme != "wss" && !p.allowNonTLS {
+	withTLS := u.Scheme == "wss" || u.Scheme == "https" // the latter is WebTransport (doc/wire.md, appendix H)
+	if !withTLS && !p.allowNonTLS {
 		return errPlainRelay
 	}
-	if u.Scheme != "wss" && u.Scheme != "ws" {
-		return errNotWebSocket
+	if !withTLS && u.Scheme != "ws" {
+		return errRelayScheme
 	}
 	if !p.pattern.Matches(u.Hostname()) {
 		return errRelayPattern

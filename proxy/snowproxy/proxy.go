@@ -94,7 +94,7 @@ func (p *Proxy) connectParts() (err error) {
 		p.http = newHTTPTransport(p.cfg.HTTPProxy)
 	}
 	if p.upstream == nil {
-		p.upstream = newWebSocket(p.cfg)
+		p.upstream = newDialer(p.cfg)
 	}
 	if p.broker, err = newBroker(p.cfg.BrokerURL, p.http); err != nil {
 		return err

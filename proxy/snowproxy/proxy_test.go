@@ -20,7 +20,7 @@ import (
 
 func TestConfigFaultsAreAllReported(t *testing.T) {
 	_, err := New(Config{
-		BrokerURL: "snowflake.example", RelayURL: "https://h/", NATProbeURL: "::",
+		BrokerURL: "snowflake.example", RelayURL: "http://h/", NATProbeURL: "::",
 		PollInterval: time.Second, RelayPattern: "example.com", Capacity: -1,
 		NATRetestInterval: -1, SummaryInterval: -1, PortMin: 20, PortMax: 10,
 		OutboundAddress: netip.MustParseAddr("192.0.2.1"), KeepLocalAddresses: true,
@@ -259,7 +259,7 @@ func TestProxyKeepsMessageEdges(t *testing.T) {
 
 // A proxy with carriers of its own to the relay promises nothing about them.
 func TestOtherUpstreamsPromiseNoEdges(t *testing.T) {
-	for upstream, want := range map[Upstream]bool{nil: true, &webSocket{}: false} {
+	for upstream, want := range map[Upstream]bool{nil: true, &dialer{}: false} {
 		w, err := newWebRTC(Config{Upstream: upstream, KeepLocalAddresses: true})
 		if err != nil {
 			t.Fatal(err)

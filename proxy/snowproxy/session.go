@@ -93,7 +93,7 @@ func (p *Proxy) session(ctx context.Context, sid string, match messages.ProxyPol
 		client.Close()
 		return unrelayed, err
 	}
-	p.log.Debug("client and relay connected", "took", time.Since(start).Round(time.Millisecond))
+	p.log.Debug("client and relay connected", "by", bridge.Traits().Kind, "took", time.Since(start).Round(time.Millisecond))
 	flow := pump{client: client, relay: bridge, tally: &p.tally}
 	return served, unusual(flow.run(ctx))
 }

@@ -2,6 +2,8 @@ package snowproxy
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -12,6 +14,7 @@ import (
 
 	"flurry/common/carrier"
 	"flurry/common/carrier/ws"
+	"flurry/common/carrier/wt"
 )
 
 // An Upstream connects one client's traffic to the bridge at relay. client is
@@ -26,55 +29,93 @@ const (
 	// relayHandshake bounds the way to an open WebSocket (spec section 8.1).
 	relayHandshake = 45 * time.Second
 
+	// quicHandshake bounds the way to an open WebTransport session, behind which
+	// the WebSocket waits: three round trips, one packet lost.
+	quicHandshake = 3 * time.Second
+
 	// tcpKeepAlive lets the kernel find relays that are gone without a word.
 	tcpKeepAlive = 30 * time.Second
 )
 
-// webSocket is the Upstream of the deployed network.
-type webSocket struct {
+// errNoUDP is why there is no WebTransport through an HTTP proxy.
+var errNoUDP = errors.New("an HTTP proxy carries no QUIC")
+
+// dialer is the Upstream of the deployed network, and of relays whose URL asks
+// for WebTransport.
+type dialer struct {
 	allowPrivate bool
 	ownHost      string // the operator's own relay, if it is private by its very name: always allowed
 	proxy        func(*http.Request) (*url.URL, error)
+	tls          *tls.Config // nil means the defaults
 }
 
-func newWebSocket(cfg Config) webSocket {
-	w := webSocket{allowPrivate: cfg.AllowPrivateRelays, proxy: cfg.HTTPProxy}
+func newDialer(cfg Config) dialer {
+	d := dialer{allowPrivate: cfg.AllowPrivateRelays, proxy: cfg.HTTPProxy}
 	if u, err := url.Parse(cfg.RelayURL); err == nil {
 		a, err := netip.ParseAddr(u.Hostname())
 		if u.Hostname() == "localhost" || err == nil && isPrivate(a) {
-			w.ownHost = u.Host
+			d.ownHost = u.Host
 		}
 	}
-	return w
+	return d
 }
 
-// Connect implements Upstream.
-func (w webSocket) Connect(ctx context.Context, relay *url.URL, client netip.Addr) (carrier.Conn, error) {
-	dialer := &net.Dialer{KeepAlive: tcpKeepAlive}
-	if !w.allowPrivate && relay.Host != w.ownHost && !w.viaProxy(relay) {
-		dialer.ControlContext = guard
+// Connect implements Upstream. A relay with https that is not reached so has a
+// WebSocket at the same place (doc/wire.md, appendix H).
+func (d dialer) Connect(ctx context.Context, relay *url.URL, client netip.Addr) (carrier.Conn, error) {
+	u := withClient(relay, client)
+	var first error
+	if u.Scheme == "https" {
+		c, err := d.webTransport(ctx, u)
+		if err == nil {
+			return c, nil
+		}
+		first, u.Scheme = err, "wss"
 	}
-	c, err := ws.Dial(ctx, withClient(relay, client), ws.DialOptions{
-		DialContext:      dialer.DialContext,
-		Proxy:            w.proxy,
-		HandshakeTimeout: relayHandshake,
-	})
+	c, err := d.webSocket(ctx, u)
 	if err != nil {
-		return nil, fmt.Errorf("connect to relay: %w", err)
+		return nil, fmt.Errorf("connect to relay: %w", errors.Join(first, err))
 	}
 	return c, nil
 }
 
+func (d dialer) webTransport(ctx context.Context, u *url.URL) (*wt.Conn, error) {
+	if d.viaProxy(u) {
+		return nil, errNoUDP
+	}
+	o := wt.DialOptions{TLSConfig: d.tls, HandshakeTimeout: quicHandshake}
+	if !d.mayBePrivate(u) {
+		o.Allow = publicOnly
+	}
+	return wt.Dial(ctx, u, o)
+}
+
+func (d dialer) webSocket(ctx context.Context, u *url.URL) (*ws.Conn, error) {
+	tcp := &net.Dialer{KeepAlive: tcpKeepAlive}
+	if !d.mayBePrivate(u) && !d.viaProxy(u) {
+		tcp.ControlContext = guard
+	}
+	return ws.Dial(ctx, u, ws.DialOptions{
+		DialContext:      tcp.DialContext,
+		Proxy:            d.proxy,
+		TLSConfig:        d.tls,
+		HandshakeTimeout: relayHandshake,
+	})
+}
+
+// mayBePrivate reports whether u's address may be a private one.
+func (d dialer) mayBePrivate(u *url.URL) bool { return d.allowPrivate || u.Host == d.ownHost }
+
 // viaProxy reports whether an HTTP proxy of the operator's stands between us
 // and relay. The dialler then sees the proxy's address, which may well be
 // private, and never the relay's: only literal addresses have been checked.
-func (w webSocket) viaProxy(relay *url.URL) bool {
-	if w.proxy == nil {
+func (d dialer) viaProxy(relay *url.URL) bool {
+	if d.proxy == nil {
 		return false
 	}
 	u := *relay
-	u.Scheme = map[string]string{"ws": "http", "wss": "https"}[u.Scheme]
-	through, err := w.proxy(&http.Request{URL: &u})
+	u.Scheme = map[string]string{"ws": "http", "wss": "https", "https": "https"}[u.Scheme]
+	through, err := d.proxy(&http.Request{URL: &u})
 	return err == nil && through != nil
 }
 
@@ -86,7 +127,11 @@ func guard(_ context.Context, _, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return fmt.Errorf("relay address: %w", err)
 	}
-	if isPrivate(a.Addr()) {
+	return publicOnly(a.Addr())
+}
+
+func publicOnly(a netip.Addr) error {
+	if isPrivate(a) {
 		return errPrivateRelay
 	}
 	return nil

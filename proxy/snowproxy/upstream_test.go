@@ -2,7 +2,10 @@ package snowproxy
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,8 +14,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"flurry/common/carrier/ws"
+	"flurry/common/carrier/wt"
 )
 
 // relayServer is a WebSocket server that sends every message back.
@@ -62,7 +67,7 @@ func (s *relayServer) url(t *testing.T, host, rest string) *url.URL {
 
 func TestRelayAddressIsGuarded(t *testing.T) {
 	relay := newRelayServer(t)
-	relayed := func(host string, w webSocket) error {
+	relayed := func(host string, w dialer) error {
 		c, err := w.Connect(context.Background(), relay.url(t, host, "/"), netip.Addr{})
 		if err == nil {
 			c.Close()
@@ -71,10 +76,10 @@ func TestRelayAddressIsGuarded(t *testing.T) {
 	}
 	// A name that resolves to a private address passes the policy.
 	for _, host := range []string{"localhost", "127.0.0.1"} {
-		if err := relayed(host, webSocket{}); !errors.Is(err, errPrivateRelay) {
+		if err := relayed(host, dialer{}); !errors.Is(err, errPrivateRelay) {
 			t.Errorf("%s: %v, want %v", host, err, errPrivateRelay)
 		}
-		if err := relayed(host, webSocket{allowPrivate: true}); err != nil {
+		if err := relayed(host, dialer{allowPrivate: true}); err != nil {
 			t.Errorf("%s, allowed: %v", host, err)
 		}
 	}
@@ -86,7 +91,7 @@ func TestRelayAddressIsGuarded(t *testing.T) {
 func TestOwnPrivateRelayIsAllowed(t *testing.T) {
 	relay := newRelayServer(t)
 	own := relay.url(t, "localhost", "/")
-	w := newWebSocket(Config{RelayURL: own.String()})
+	w := newDialer(Config{RelayURL: own.String()})
 	c, err := w.Connect(context.Background(), own, netip.Addr{})
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +102,7 @@ func TestOwnPrivateRelayIsAllowed(t *testing.T) {
 		t.Errorf("another port: %v", err)
 	}
 	// A public name is guarded even as the operator's own.
-	if w := newWebSocket(Config{RelayURL: DefaultRelayURL}); w.ownHost != "" {
+	if w := newDialer(Config{RelayURL: DefaultRelayURL}); w.ownHost != "" {
 		t.Errorf("%q is exempt", w.ownHost)
 	}
 }
@@ -128,7 +133,7 @@ func TestRelayThroughHTTPProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := webSocket{proxy: func(r *http.Request) (*url.URL, error) {
+	w := dialer{proxy: func(r *http.Request) (*url.URL, error) {
 		if r.URL.Scheme != "https" && r.URL.Scheme != "http" {
 			t.Errorf("asked for scheme %q", r.URL.Scheme)
 		}
@@ -146,7 +151,7 @@ func TestRelayThroughHTTPProxy(t *testing.T) {
 
 func TestWhatTheRelaySees(t *testing.T) {
 	relay := newRelayServer(t)
-	w := webSocket{allowPrivate: true}
+	w := dialer{allowPrivate: true}
 	u := relay.url(t, "user:secret@127.0.0.1", "/path?z=a%20b&a=%2F&client_ip=forged#part")
 	c, err := w.Connect(context.Background(), u, netip.MustParseAddr("2001:db8::7"))
 	if err != nil {
@@ -181,10 +186,121 @@ func TestRelayRedirectIsNotFollowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (webSocket{allowPrivate: true}).Connect(context.Background(), u, netip.Addr{}); err == nil {
+	if _, err := (dialer{allowPrivate: true}).Connect(context.Background(), u, netip.Addr{}); err == nil {
 		t.Error("connected")
 	}
 	if target.last.Load() != nil {
 		t.Error("the redirect was followed")
+	}
+}
+
+// quicRelay is a WebTransport server, with a certificate that tls trusts.
+type quicRelay struct {
+	addr  string
+	asked chan *url.URL
+	tls   *tls.Config
+}
+
+// Add and Remove make it a waiting room without a limit.
+func (*quicRelay) Add(io.Closer)    {}
+func (*quicRelay) Remove(io.Closer) {}
+
+func newQUICRelay(t *testing.T) *quicRelay {
+	t.Helper()
+	web := httptest.NewTLSServer(nil)
+	defer web.Close()
+	r := &quicRelay{asked: make(chan *url.URL, 1), tls: &tls.Config{RootCAs: x509.NewCertPool()}}
+	r.tls.RootCAs.AddCert(web.Certificate())
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.addr = pc.LocalAddr().String()
+	s, err := wt.Listen(pc, wt.ServerConfig{
+		TLSConfig: web.TLS, Waiting: r, MaxConns: 10, OpenTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
+		Failed: func(err error) { t.Errorf("no more connections come: %v", err) },
+		Handle: func(c *wt.Conn, u *url.URL) {
+			c.Close()
+			r.asked <- u
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return r
+}
+
+func TestWebTransportRelay(t *testing.T) {
+	relay := newQUICRelay(t)
+	u, err := url.Parse("https://" + relay.addr + "/path?a=1#part")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := dialer{allowPrivate: true, tls: relay.tls}.Connect(t.Context(), u, netip.MustParseAddr("192.0.2.7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if kind := c.Traits().Kind; kind != "wt" {
+		t.Errorf("connected by %q", kind)
+	}
+	if got := (<-relay.asked).RequestURI(); got != "/path?a=1&client_ip=192.0.2.7" {
+		t.Errorf("asked for %s", got)
+	}
+	if _, err := (dialer{tls: relay.tls}).Connect(t.Context(), u, netip.Addr{}); !errors.Is(err, errPrivateRelay) {
+		t.Errorf("unasked to a private address: %v", err)
+	}
+}
+
+// Where WebTransport does not answer, a WebSocket does.
+func TestWebTransportFallsBack(t *testing.T) {
+	asked := make(chan string, 1)
+	relay := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.RequestURI
+		if c, err := ws.Accept(w, r); err == nil {
+			c.Close()
+		}
+	}))
+	defer relay.Close()
+	u, err := url.Parse(relay.URL + "/path?a=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialer{allowPrivate: true, tls: relay.Client().Transport.(*http.Transport).TLSClientConfig}
+	c, err := d.Connect(t.Context(), u, netip.MustParseAddr("192.0.2.7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if kind := c.Traits().Kind; kind != "ws" {
+		t.Errorf("connected by %q", kind)
+	}
+	if got := <-asked; got != "/path?a=1&client_ip=192.0.2.7" {
+		t.Errorf("asked for %s", got)
+	}
+	if u.Scheme != "https" {
+		t.Error("the caller's URL was changed")
+	}
+}
+
+// An operator's HTTP proxy is not passed by with UDP.
+func TestWebTransportNotThroughHTTPProxy(t *testing.T) {
+	relay := newQUICRelay(t)
+	proxy := httptest.NewServer(http.NotFoundHandler())
+	defer proxy.Close()
+	at, err := url.Parse(proxy.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := dialer{allowPrivate: true, tls: relay.tls, proxy: func(*http.Request) (*url.URL, error) { return at, nil }}
+	if c, err := d.Connect(t.Context(), &url.URL{Scheme: "https", Host: relay.addr, Path: "/"}, netip.Addr{}); err == nil {
+		c.Close()
+		t.Error("connected")
+	} else if !errors.Is(err, errNoUDP) {
+		t.Errorf("error %v", err)
+	}
+	if len(relay.asked) > 0 {
+		t.Error("the relay was asked")
 	}
 }

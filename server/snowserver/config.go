@@ -11,13 +11,15 @@ import (
 
 // Defaults of a Config's fields.
 const (
-	// DefaultPreludeTimeout is how long an upgraded WebSocket may stay without
-	// its 16 opening bytes. Clients send them as soon as the data channel is
-	// open; the deployed server waits for ever (spec section 13, number 12).
+	// DefaultPreludeTimeout is how long an upgraded WebSocket, or the stream of a
+	// WebTransport session, may stay without its 16 opening bytes. Clients send
+	// them as soon as the data channel is open; the deployed server waits for ever
+	// (spec section 13, number 12).
 	DefaultPreludeTimeout = 10 * time.Second
 
 	// DefaultHeaderTimeout bounds TLS handshake and upgrade request, as the
-	// deployed server does (spec section 8.1).
+	// deployed server does (spec section 8.1); of WebTransport the handshake, and
+	// from there the time to the stream.
 	DefaultHeaderTimeout = 10 * time.Second
 
 	// DefaultIdleTimeout is how long a session without streams and carriers is
@@ -26,7 +28,7 @@ const (
 
 	// DefaultMaxHalfOpen bounds connections that have not yet sent a complete
 	// prelude. At some 30 KiB each (TLS state, HTTP buffers) they take at most
-	// a quarter of a gigabyte. The oldest gives way to the newest, so a flood
+	// a quarter of a gigabyte, three times that if all come over QUIC. The oldest gives way to the newest, so a flood
 	// has to renew all of them within one honest round trip to do harm.
 	DefaultMaxHalfOpen = 8192
 
@@ -80,6 +82,10 @@ type Config struct {
 	// TLSConfig, if set, puts TLS under HTTP. Only HTTP/1.1 is offered.
 	TLSConfig *tls.Config
 
+	// WebTransport takes proxies by WebTransport too, with the certificates of
+	// TLSConfig, at the UDP port of the same number.
+	WebTransport bool
+
 	// Shards is among how many locks the clients are divided (num-turbotunnel in
 	// torrc); 0 is 1. Their sessions run side by side whatever it is.
 	Shards int
@@ -124,6 +130,9 @@ func (c Config) Validate() error {
 	}
 	if c.Listener != nil && c.Addr != "" {
 		faults = append(faults, errors.New("both Addr and Listener are set"))
+	}
+	if c.WebTransport && c.TLSConfig == nil {
+		faults = append(faults, errors.New("WebTransport is set without TLSConfig"))
 	}
 	return errors.Join(faults...)
 }

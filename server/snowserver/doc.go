@@ -1,11 +1,12 @@
-// Package snowserver is the bridge's end of Snowflake: it takes WebSockets from
-// volunteers' proxies and gives out the client streams that travel in them.
+// Package snowserver is the bridge's end of Snowflake: it takes WebSockets and
+// WebTransport sessions from volunteers' proxies and gives out the client streams
+// that travel in them.
 //
-//	proxies ══ WebSocket ══ edge (http.go) ── prelude ── Table ─┬─ shard 0 ─┐
-//	proxies ══ WebSocket ══     ...                             ├─ shard 1 ─┼─ Accept ── your program
-//	                                                            └─ shard n ─┘
+//	proxies ══ WebSocket ═════ edge (http.go) ── prelude ── Table ─┬─ shard 0 ─┐
+//	proxies ══ WebTransport ══     ...                             ├─ shard 1 ─┼─ Accept ── your program
+//	                                                               └─ shard n ─┘
 //
-// The edge upgrades requests and reads the 16 bytes that open each carrier
+// The edge upgrades requests, takes sessions (webtransport.go), and reads the 16 bytes that open each carrier
 // (spec section 7.1). The Table gives the carrier to the shard that owns the
 // ClientID. A shard is a table of clients with a lock of its own. Each client has
 // one KCP conversation (multipath.Conn) with an engine, a lock and a timer for

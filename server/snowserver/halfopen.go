@@ -3,28 +3,33 @@ package snowserver
 import (
 	"container/list"
 	"crypto/tls"
-	"net"
+	"io"
 	"sync"
+
+	"flurry/common/carrier/wt"
 )
 
 // halfOpen bounds the connections that have not yet become carriers, be it
-// that TLS, the upgrade request or the prelude is missing. When there is one
+// that TLS, the upgrade request or the prelude is missing, whether they came over
+// TCP or QUIC. When there is one
 // too many, the oldest is closed: a flood of connections that say nothing then
 // costs honest ones only if it renews all of them within a round trip.
 type halfOpen struct {
 	limit int // fixed
 
 	mu    sync.Mutex
-	queue list.List                  // of net.Conn, oldest first; guarded by mu
-	place map[net.Conn]*list.Element // guarded by mu
+	queue list.List                   // of io.Closer, oldest first; guarded by mu
+	place map[io.Closer]*list.Element // guarded by mu
 }
+
+var _ wt.Waiting = (*halfOpen)(nil)
 
 func newHalfOpen(limit int) *halfOpen {
-	return &halfOpen{limit: limit, place: make(map[net.Conn]*list.Element)}
+	return &halfOpen{limit: limit, place: make(map[io.Closer]*list.Element)}
 }
 
-// add notes a new connection.
-func (h *halfOpen) add(c net.Conn) {
+// Add notes a new connection.
+func (h *halfOpen) Add(c io.Closer) {
 	old := h.push(c)
 	if t, ok := old.(*tls.Conn); ok {
 		old = t.NetConn() // its own Close would say goodbye, and may wait to
@@ -35,19 +40,19 @@ func (h *halfOpen) add(c net.Conn) {
 }
 
 // push returns the connection that has to go for c, or nil.
-func (h *halfOpen) push(c net.Conn) (old net.Conn) {
+func (h *halfOpen) push(c io.Closer) (old io.Closer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.place[c] = h.queue.PushBack(c)
 	if h.queue.Len() > h.limit {
-		old = h.queue.Remove(h.queue.Front()).(net.Conn)
+		old = h.queue.Remove(h.queue.Front()).(io.Closer)
 		delete(h.place, old)
 	}
 	return old
 }
 
-// remove forgets a connection that is closed or has become a carrier.
-func (h *halfOpen) remove(c net.Conn) {
+// Remove forgets a connection that is closed or has become a carrier.
+func (h *halfOpen) Remove(c io.Closer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e, ok := h.place[c]; ok {

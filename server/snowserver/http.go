@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,17 +13,19 @@ import (
 
 	"flurry/common/carrier"
 	"flurry/common/carrier/ws"
+	"flurry/common/carrier/wt"
 	"flurry/common/safelog"
 	"flurry/common/turbotunnel"
 )
 
-// An edge takes WebSockets on any path, reads what opens a carrier, and hands
-// the carrier to the Table.
+// An edge takes WebSockets on any path, and WebTransport if it is to, reads what
+// opens a carrier, and hands the carrier to the Table.
 type edge struct {
 	// fixed after construction
 	cfg     Config
 	table   *Table
 	server  *http.Server
+	quic    *wt.Server // nil without WebTransport
 	waiting *halfOpen
 	ctx     context.Context // of everything the edge has under way
 	stop    context.CancelFunc
@@ -63,9 +66,9 @@ func newEdge(cfg Config, table *Table) *edge {
 func (e *edge) connState(c net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateNew:
-		e.waiting.add(c)
+		e.waiting.Add(c)
 	case http.StateClosed:
-		e.waiting.remove(c)
+		e.waiting.Remove(c)
 	}
 }
 
@@ -94,7 +97,7 @@ func (e *edge) begin() bool {
 	return !e.closed
 }
 
-// ServeHTTP upgrades a request and reads the prelude. The handler's goroutine,
+// ServeHTTP upgrades a request and opens the carrier. The handler's goroutine,
 // with all that HTTP keeps on it, ends as soon as the carrier is complete.
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -106,12 +109,18 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer e.tasks.Done()
 	raw, _ := r.Context().Value(connKey{}).(net.Conn)
-	defer e.waiting.remove(raw)
+	defer e.waiting.Remove(raw)
 	c, err := ws.Accept(w, r)
 	if err != nil {
 		return // it has answered
 	}
-	client := parseClientIP(r.URL.Query().Get("client_ip"))
+	e.open(c, r.URL)
+}
+
+// open reads the prelude of a carrier that was asked for at u, and hands it to the
+// Table. It returns when the carrier is complete, or turned out not to be one.
+func (e *edge) open(c carrier.Conn, u *url.URL) {
+	client := parseClientIP(u.Query().Get("client_ip"))
 	if client.IsValid() {
 		e.with.Add(1)
 	} else {
@@ -125,7 +134,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.Close()
 		return
 	}
-	e.tasks.Go(func() { // counts on this handler's own task
+	e.tasks.Go(func() { // counts on the caller's own task
 		if err := e.table.Attach(e.ctx, id, path, client); err != nil {
 			e.cfg.Logger.Debug("carrier ended", "error", err)
 		}
@@ -161,6 +170,9 @@ func (e *edge) refuse() {
 	e.closed = true
 	e.mu.Unlock()
 	e.server.Close()
+	if e.quic != nil {
+		e.quic.Refuse()
+	}
 }
 
 // close ends carriers too, and returns when their goroutines have ended.
@@ -168,4 +180,7 @@ func (e *edge) close() {
 	e.refuse()
 	e.stop()
 	e.tasks.Wait()
+	if e.quic != nil {
+		e.quic.Close()
+	}
 }

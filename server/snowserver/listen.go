@@ -45,6 +45,13 @@ func Listen(ctx context.Context, cfg Config) (*Listener, error) {
 		return nil, err
 	}
 	l := &Listener{socket: socket, table: table, edge: newEdge(cfg, table)}
+	if cfg.WebTransport {
+		if err := l.edge.listenWebTransport(ctx, socket.Addr()); err != nil {
+			socket.Close()
+			table.Close()
+			return nil, err
+		}
+	}
 	l.edge.tasks.Go(l.edge.report)
 	l.edge.tasks.Go(func() {
 		if err := l.edge.serve(socket); err != nil {
@@ -66,7 +73,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	return s, nil
 }
 
-// Addr is the address that proxies connect to.
+// Addr is the address that proxies connect to, by TCP.
 func (l *Listener) Addr() net.Addr { return l.socket.Addr() }
 
 // Stats counts what the Listener holds now.

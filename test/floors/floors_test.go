@@ -101,6 +101,8 @@ func TestRules(t *testing.T) {
 		"AWS in a client":        {"client", pkg{deps: []string{"github.com/aws/aws-sdk-go-v2/service/sqs"}}, ""},
 		"AWS in a library":       {"client/snowclient", pkg{deps: []string{"github.com/aws/smithy-go"}}, "github.com/aws"},
 		"AWS in another":         {"proxy/snowproxy", pkg{deps: []string{"github.com/aws/smithy-go"}}, "github.com/aws"},
+		"QUIC in a proxy":        {"proxy/snowproxy", pkg{deps: []string{"github.com/quic-go/quic-go/http3"}}, ""},
+		"QUIC in a client":       {"client/snowclient", pkg{deps: []string{"github.com/quic-go/quic-go"}}, "github.com/quic-go"},
 		"a name that only looks": {"server", pkg{deps: []string{"github.com/pionier/x"}}, ""},
 		"unplaced":               {"common/newcomer", pkg{}, "no floor"},
 	} {

@@ -16,6 +16,7 @@ var floorOf = map[string]int{
 
 	"common/carrier/rtc":       1,
 	"common/carrier/ws":        1,
+	"common/carrier/wt":        1,
 	"common/simnet":            1,
 	"common/covert":            1,
 	"common/multipath":         1,
@@ -92,7 +93,7 @@ var heavyRules = []heavyRule{
 	// Of the libraries the broker's alone; the client's is client/rendezvous/sqs, which its program chooses.
 	{module: "github.com/aws", only: []string{"broker", "client/rendezvous/sqs", "client", "demo", "test"},
 		never: []string{"client/snowclient", "broker/httpserve"}},
-	{module: "github.com/quic-go", never: []string{"broker"}},
+	{module: "github.com/quic-go", only: []string{"common/carrier/wt", "server", "proxy", "demo", "test"}},
 }
 
 // stdlibOnly lists packages that import nothing but the standard library.

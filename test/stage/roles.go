@@ -134,7 +134,11 @@ func (s *Stage) StartProxy(ctx context.Context, o ProxyOptions) (*Proxy, error) 
 		"-keep-local-addresses", "-allow-non-tls-relay", "-allow-proxying-to-private-addresses",
 		"-allowed-relay-hostname-pattern=" + s.allowedRelay(), "-unsafe-logging", "-verbose",
 		"-metrics", "-metrics-address=127.0.0.1", "-metrics-port=" + strconv.Itoa(port)}
-	p, err := s.startRole(ctx, RoleProxy, o.Host, o.Program, flags, append(append([]string(nil), s.opt.ProxyArgs...), o.Args...), nil)
+	var env []string
+	if s.opt.Trust != "" {
+		env = []string{"SSL_CERT_FILE=" + s.opt.Trust, "SSL_CERT_DIR=" + s.dir}
+	}
+	p, err := s.startRole(ctx, RoleProxy, o.Host, o.Program, flags, append(append([]string(nil), s.opt.ProxyArgs...), o.Args...), env)
 	if err != nil {
 		return nil, err
 	}

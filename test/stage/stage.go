@@ -37,6 +37,10 @@ type Options struct {
 	Bridges int
 	// RelayURL replaces, if not empty, the relay address in the broker's bridge list, to lead volunteers elsewhere.
 	RelayURL string
+	// RelayScheme is that of the server's own address; empty is "ws".
+	RelayScheme string
+	// Trust names, if not empty, a PEM file with the certificates that volunteers believe instead of the system's.
+	Trust string
 
 	// More command line arguments, after the stage's own. Of a flag given twice the last one counts.
 	ClientArgs, BrokerArgs, ProxyArgs, ServerArgs []string
@@ -157,9 +161,13 @@ func (s *Stage) BrokerURL() string {
 	return fmt.Sprintf("http://%s:%d/", s.net.Infra.Addrs()[0], s.brokerPort)
 }
 
-// RelayURL is the WebSocket address of the server.
+// RelayURL is the server's address for volunteers.
 func (s *Stage) RelayURL() string {
-	return fmt.Sprintf("ws://%s:%d/", s.net.Bridge.Addrs()[0], s.serverPort)
+	scheme := s.opt.RelayScheme
+	if scheme == "" {
+		scheme = "ws"
+	}
+	return fmt.Sprintf("%s://%s:%d/", scheme, s.net.Bridge.Addrs()[0], s.serverPort)
 }
 
 // STUN is the URL of the STUN server.

@@ -64,13 +64,15 @@ func newInBandStage(t *testing.T, o stage.Options, offered bool) *inBandStage {
 	return s
 }
 
-// expectAsked waits until the bridge has been asked at least n times and checks how often the front has been.
+// expectAsked waits until the bridge has been asked at least so often and checks how often the front has been. It may be more
+// under the race detector: a client waits for the bridge for a second or two, in which such programs get little done on a busy
+// machine.
 func (s *inBandStage) expectAsked(t *testing.T, front, bridge int64) {
 	t.Helper()
 	eventually(t, testContext(t), settle, func() (bool, string) {
 		return s.bridge.asked.Load() >= bridge, "the broker is not asked through the bridge"
 	})
-	if n := s.front.asked.Load(); n != front {
+	if n := s.front.asked.Load(); n < front || n > front && !stage.RaceEnabled {
 		t.Errorf("the front was asked %d times, want %d", n, front)
 	}
 }

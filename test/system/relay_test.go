@@ -79,7 +79,7 @@ func TestSystemVolunteerRefusesHostileRelays(t *testing.T) {
 	hostile := []string{
 		"wss://127.0.0.1/", "wss://10.1.2.3/", "wss://192.168.1.1:8443/", "wss://169.254.169.254/latest", "wss://[::1]/", "wss://[fe80::1]/",
 		"wss://[::ffff:127.0.0.1]/", "wss://0.0.0.0/", "wss://100.64.0.1/",
-		"ws://relay.flurry.example/", "http://relay.flurry.example/", "https://relay.flurry.example/", "file:///etc/passwd", "gopher://relay.flurry.example/",
+		"ws://relay.flurry.example/", "http://relay.flurry.example/", "https://other.example/", "https://10.1.2.3/", "file:///etc/passwd", "gopher://relay.flurry.example/",
 		"wss://other.example/", "wss://relay.flurry.example.evil.test/", "wss://relay.flurry.example@evil.test/", "wss://user:pass@evil.test/",
 		"wss://evil.test/?relay.flurry.example", "wss://evil.test#.flurry.example", "//relay.flurry.example/", "relay.flurry.example", "wss://", "%zz", "wss://[::1/",
 	}
