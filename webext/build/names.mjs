@@ -1,6 +1,6 @@
 // Which names of members only we know, so that they can be shortened: those that our interfaces and classes declare, but for
 // - all members that the platform's own declarations have, and what we declare for the platform in an assertion ("x as { … }");
-// - the members of the interfaces below, whose objects are sent, stored, read from files or filled in by name;
+// - the members of the interfaces below, whose objects are sent, stored, read from files, filled in by name or read by tests;
 // - every string, by which a member might be reached, and what is read from a dataset, where markup has put it.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,6 +15,7 @@ const kept = [
 	"Stored",
 	"Ledger",
 	"Config",
+	"View",
 	"Snapshot",
 	"Capabilities",
 	"Messages",
