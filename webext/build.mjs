@@ -18,13 +18,13 @@ import { bundle } from "./build/scripts.mjs";
 const here = dirname(fileURLToPath(import.meta.url));
 
 /** The most that each may weigh, in bytes; doc/webext.md (Sizes) says where the figures come from. */
-const limits = { scripts: 40 << 10, scriptsGzip: 17 << 10, badgeGzip: 15 << 10, package: 150 << 10 };
+const limits = { badgeGzip: 15 << 10, package: 150 << 10 };
 
-/** What each target is made of: its script, and the files that are copied. */
+/** What each target is made of: its script, the most that this may weigh as it is and with gzip, and the files that are copied. */
 const targets = {
-	chromium: { script: "chromium/app.ts", files: { "offscreen.html": "chromium/offscreen.html" } },
-	firefox: { script: "firefox/app.ts", files: {} },
-	"firefox-mv2": { script: "firefox/app.ts", files: {} },
+	chromium: { script: "chromium/app.ts", most: [26_624, 11_776], files: { "offscreen.html": "chromium/offscreen.html" } },
+	firefox: { script: "firefox/app.ts", most: [25_088, 11_264], files: {} },
+	"firefox-mv2": { script: "firefox/app.ts", most: [25_088, 11_264], files: {} },
 };
 
 /** Reads the command line, builds, and prints what it weighs. Sets the exit status if that is too much. */
@@ -103,8 +103,8 @@ function weighExtension(target, dir) {
 		tree(dir).filter((name) => name.endsWith(".js")),
 	);
 	return [
-		{ what: `${target} scripts`, bytes: plain, limit: limits.scripts },
-		{ what: `${target} scripts, gzip`, bytes: gzip, limit: limits.scriptsGzip },
+		{ what: `${target} scripts`, bytes: plain, limit: targets[target].most[0] },
+		{ what: `${target} scripts, gzip`, bytes: gzip, limit: targets[target].most[1] },
 	];
 }
 
