@@ -8,11 +8,11 @@ ARGS ?=
 # How long each fuzz target runs: a number of executions, since a time that runs out can end a run as failed without a finding.
 FUZZTIME ?= 30000x
 # The tests that start whole systems, shape lines or drive browsers. They mostly wait.
-WHOLE = /test/system|/test/interop|/test/netem|/test/browser
+WHOLE = /test/system|/test/interop|/test/netem|/test/browser|/test/webext
 # The stages of make test, in two rows that run side by side. The first computes, or has the race detector, and gives way to the
 # second, which mostly waits and is timed. No two stages compile the same at the same time.
 COMPUTES = lint test-webext test-race test-race-system fuzz test-simulated
-WAITS = docker-check test-system test-browser
+WAITS = docker-check test-system test-browser test-webext-browsers
 
 .PHONY: help
 help: ## list the targets
@@ -81,6 +81,10 @@ test-system: ## the whole-system tests in full size and those over shaped lines,
 .PHONY: test-browser
 test-browser: ## calls and volunteers in Chromium and Firefox only
 	scripts/gotest -count=1 -p 1 -timeout 15m ./test/browser
+
+.PHONY: test-webext-browsers
+test-webext-browsers: ## the extension and the badge in Chromium and Firefox, after make webext; pictures are in test/webext/out
+	scripts/gotest -count=1 -parallel 4 -timeout 10m ./test/webext
 
 .PHONY: test-simulated
 test-simulated: ## what runs in simulated time, in full size: the system on an internet of its own, and the engine alone

@@ -160,6 +160,10 @@ func (m *machine) onFinished(msg message) error {
 		return err
 	}
 	m.begin(append(flight, fin), m.keys.forget)
+	if m.p.lastDoubled {
+		m.wait *= 2
+		m.flight.deadline = m.after(m.wait)
+	}
 	if err := m.scheduleOwn(3, m.hs.clientApp, m.hs.serverApp); err != nil {
 		return err
 	}

@@ -35,6 +35,10 @@ type Config struct {
 	// is a function that knows nothing.
 	RoundTrip func() time.Duration
 
+	// Wake says when a timer that would end at a time ends in truth, not before:
+	// of a browser that wakes for all its timers together. nil: when it would.
+	Wake func(time.Time) time.Time
+
 	// Rand is the source of what is random but no secret: hello randoms, session
 	// ids, the order of extensions. Keys and signatures come from the system's
 	// source always. crypto/rand.Reader if nil.

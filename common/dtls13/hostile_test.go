@@ -345,3 +345,39 @@ func TestOtherHeaders(t *testing.T) {
 		}
 	}
 }
+
+// What comes again after the handshake has Firefox's server repeat its ACK, and its client wait for its timer, of which the first is doubled.
+func TestFirefoxRepeats(t *testing.T) {
+	const ack = 72 // three records
+	n := newNetwork(testConfig(t, Firefox()), testConfig(t, Firefox()))
+	start := n.now
+	n.fate = func(_ int, p parcel) fate {
+		switch lost := p.at.Sub(start) < 500*time.Millisecond; {
+		case p.toClient && len(p.data) == ack && lost:
+			return nil
+		case p.toClient:
+			return fate{oneWay, oneWay + 30*time.Millisecond}
+		}
+		return fate{oneWay}
+	}
+	if !n.run() {
+		t.Fatal("does not end")
+	}
+	acks, last := 0, start
+	for _, p := range n.log {
+		switch {
+		case p.toClient && len(p.data) < 200:
+			if acks++; len(p.data) != ack {
+				t.Errorf("an ACK of %d bytes", len(p.data))
+			}
+		case !p.toClient && p.data[0]&0xe0 == 0x20: // not in clear
+			if last != start && p.at.Sub(last) < 2*Firefox().timers[0] {
+				t.Errorf("the last flight again after %v", p.at.Sub(last))
+			}
+			last = p.at
+		}
+	}
+	if acks < 4 {
+		t.Errorf("%d ACKs", acks)
+	}
+}

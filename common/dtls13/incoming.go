@@ -75,11 +75,15 @@ func (m *machine) takeOld(r record) {
 		// one ACK in a quarter of the timer at most.
 		m.received(r.recordNumber)
 		m.scheduleACK()
-	case r.epoch == 0 && (m.done || !m.p.resends): // Anybody could have sent it.
+	case r.epoch == 0: // Anybody could have sent it.
+	case r.epoch == 2 && m.done && m.client && m.p.resends: // NSS's timer runs on.
 	case !m.p.resends:
 		m.received(r.recordNumber)
 		m.scheduleACK()
 	case m.done && (r.epoch > 2 || r.epoch == 2 && !m.client):
+		if len(m.acks) > 0 {
+			m.acks = m.acks[1:] // NSS's list does not grow.
+		}
 		m.received(r.recordNumber)
 		m.sendACK()
 	default:
@@ -116,7 +120,7 @@ func (m *machine) acknowledge(epoch uint64) {
 // scheduleACK has one sent after a quarter of the timer (RFC 9147 section 7.1).
 func (m *machine) scheduleACK() {
 	if m.ackAt.IsZero() && len(m.acks) > 0 {
-		m.ackAt = m.now.Add(m.wait / 4)
+		m.ackAt = m.after(m.wait / 4)
 	}
 }
 

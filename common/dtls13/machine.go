@@ -169,8 +169,19 @@ func (m *machine) sendFlight() {
 	f := m.flight
 	m.pack(f)
 	m.wait = m.p.timer(f.tries, m.roundTrip)
-	f.last, f.deadline = m.now, m.now.Add(m.wait)
+	f.last, f.deadline = m.now, m.after(m.wait)
 	f.tries++
+}
+
+// after returns when a timer of that length ends.
+func (m *machine) after(d time.Duration) time.Time {
+	if m.cfg.Wake == nil {
+		return m.now.Add(d)
+	}
+	if d < m.p.slack {
+		d = 0
+	}
+	return m.cfg.Wake(m.now.Add(d))
 }
 
 // sendAgain sends the flight before its time, because the peer has shown that

@@ -31,7 +31,9 @@ type Profile struct {
 	timers   []time.Duration // until a flight is sent again, then doubled
 	// trips replaces the timers where the round trip is known: the first is twice
 	// that, not less than the first of timers and not more than longestFirst.
-	trips bool
+	trips       bool
+	lastDoubled bool          // a client's last flight has twice the first timer
+	slack       time.Duration // what is left of a timer that has as good as ended
 
 	commonName func(random []byte) string
 	serialSize int
@@ -71,6 +73,7 @@ func Chromium() Profile {
 		flights:     cut{limit: [2]int{1200, 1200}, join: true},
 		timers:      milliseconds(50, 100, 200, 400, 800, 1600, 3200),
 		trips:       true,
+		slack:       15 * time.Millisecond, // BoringSSL's, for timers of sockets that end early
 		commonName:  func([]byte) string { return "WebRTC" },
 		serialSize:  8,
 	}
@@ -97,6 +100,7 @@ func Firefox() Profile {
 		flights:     cut{limit: [2]int{1395, 1175}, patience: 3, loose: true},
 		keepACKs:    true,
 		resends:     true,
+		lastDoubled: true,
 		timers:      milliseconds(50, 100, 200, 400, 800, 1600),
 		commonName:  hexName,
 		serialSize:  4,

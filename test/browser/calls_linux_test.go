@@ -57,8 +57,9 @@ type seat struct {
 	addr  netip.Addr
 }
 
-// brokerTime returns how long a description is on its way, through a broker: longer than a packet, and never the same.
-func brokerTime() time.Duration { return 60*time.Millisecond + rand.N(120*time.Millisecond) }
+// brokerTime returns how long a description is on its way, through a broker and a front, each as far as half the world or next door:
+// never the same, so that a page's milliseconds in answering make no difference.
+func brokerTime() time.Duration { return 100*time.Millisecond + rand.N(300*time.Millisecond) }
 
 // A switchboard tells seats what to do and carries their descriptions.
 type switchboard struct {

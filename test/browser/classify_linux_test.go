@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"flurry/test/browsers"
 )
 
 // classifierLimit bounds one run of a program that looks at a capture.
@@ -25,11 +27,7 @@ func lookFor(t *testing.T, program, debianPackage string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
-		what := "no " + program + " here; it is in the Debian package " + debianPackage
-		if os.Getenv("CI") != "" {
-			t.Fatal(what)
-		}
-		t.Skip(what)
+		browsers.Missing(t, "no "+program+" here; it is in the Debian package "+debianPackage)
 	}
 	return path
 }
@@ -83,7 +81,7 @@ func (s *sample) nDPI(t *testing.T) {
 		return all
 	}
 	want := classes(bb)
-	t.Logf("%s: %v", s.browser.name, want)
+	t.Logf("%s: %v", s.browser.Name, want)
 	if len(want) == 0 {
 		t.Error("no flows")
 	}
@@ -130,7 +128,7 @@ func (s *sample) tshark(t *testing.T) {
 			hellos := len(tr.filter(true, isHello)) + len(tr.filter(false, isHello))
 			all[[2]int{hellos, n - hellos}]++
 		}
-		t.Logf("%s, %s: %d frames of DTLS in %d calls; [hellos, frames beside them]: calls %v", s.browser.name, k, sum, len(calls), all)
+		t.Logf("%s, %s: %d frames of DTLS in %d calls; [hellos, frames beside them]: calls %v", s.browser.Name, k, sum, len(calls), all)
 		return all
 	}
 	want := frames(bb)
@@ -142,7 +140,7 @@ func (s *sample) tshark(t *testing.T) {
 					others += c
 				}
 			}
-			if want[n] == 0 && others > 0 {
+			if want[n] == 0 && others > 0 && calls > 1 { // How hellos that came again mix with others is chance.
 				t.Errorf("%s: %d calls with %d frames beside %d hellos, none of the browser's", k, calls, n[1], n[0])
 			}
 		}

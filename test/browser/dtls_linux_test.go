@@ -25,10 +25,10 @@ const callSize = 20_000_000
 
 // TestDTLS calls a page with our own DTLS, as client and as server, in the shape of either browser, and moves a file each way.
 func TestDTLS(t *testing.T) {
-	for _, b := range browsers {
+	for _, b := range allBrowsers() {
 		for _, p := range []dtls13.Profile{dtls13.Chromium(), dtls13.Firefox()} {
 			for _, setup := range []string{"active", "passive"} {
-				t.Run(b.name+"/"+p.Name()+" "+setup, func(t *testing.T) { transfer(t, b, p, setup) })
+				t.Run(b.Name+"/"+p.Name()+" "+setup, func(t *testing.T) { transfer(t, b, p, setup) })
 			}
 		}
 	}

@@ -28,8 +28,8 @@ const (
 // TestEdges sends numbered messages of all sizes through a volunteer in a browser, over an unordered channel, to a relay
 // that sends each back. Every one must come back whole and once: nothing is cut, joined, lost or doubled on either way.
 func TestEdges(t *testing.T) {
-	for _, b := range browsers {
-		t.Run(b.name, func(t *testing.T) {
+	for _, b := range allBrowsers() {
+		t.Run(b.Name, func(t *testing.T) {
 			b.find(t)
 			m := &matcher{offers: make(chan string), answers: make(chan string)}
 			mux := http.NewServeMux()

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +24,7 @@ import (
 
 	"flurry/common/covert"
 	"flurry/common/covert/coverttest"
+	"flurry/test/browsers"
 )
 
 // frontHost is the name of the server that browsers and ours visit. It has the length of a usual one.
@@ -48,19 +50,17 @@ func (b browser) trusting(cert tls.Certificate, addr string) browser {
 			t.Fatal(err)
 		}
 		argv := command(t, program, dir, url, loopback)
-		if b.name == "Chromium" {
+		if b.Name == "Chromium" {
 			key := sha256.Sum256(leaf.RawSubjectPublicKeyInfo)
 			return slices.Insert(argv, len(argv)-1, "--host-resolver-rules=MAP "+frontHost+" 127.0.0.1",
 				"--ignore-certificate-errors-spki-list="+base64.StdEncoding.EncodeToString(key[:]))
 		}
-		prefs := firefoxPrefs + `user_pref("network.dns.localDomains", "` + frontHost + `");` + "\n"
 		_, port, _ := net.SplitHostPort(addr)
 		sum := sha256.Sum256(leaf.Raw)
 		override := fmt.Sprintf("# PSM Certificate Override Settings file\n%s:%s:\tOID.2.16.840.1.101.3.4.2.1\t%s\t\n", frontHost, port, fingerprint(sum))
-		for name, text := range map[string]string{"user.js": prefs, "cert_override.txt": override} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+		err = os.WriteFile(filepath.Join(dir, "cert_override.txt"), []byte(override), 0o600)
+		if err := errors.Join(err, browsers.WritePrefs(dir, `user_pref("network.dns.localDomains", "`+frontHost+`");`+"\n")); err != nil {
+			t.Fatal(err)
 		}
 		return argv
 	}
@@ -83,10 +83,10 @@ type looked struct {
 
 // TestFrontLooks compares our requests to a front with those of a browser's page, of the same run.
 func TestFrontLooks(t *testing.T) {
-	for _, b := range browsers {
+	for _, b := range allBrowsers() {
 		for _, protocol := range []string{"h2", "http/1.1"} {
-			t.Run(b.name+" "+protocol, func(t *testing.T) {
-				b.routed = false // There are no calls here.
+			t.Run(b.Name+" "+protocol, func(t *testing.T) {
+				b.Routed = false // There are no calls here.
 				b.find(t)
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				defer cancel()
@@ -105,11 +105,11 @@ func TestFrontLooks(t *testing.T) {
 				}
 				theirs := look(t, seen)
 
-				name := map[string]string{"Chromium": covert.Chromium, "Firefox": covert.Firefox}[b.name]
+				name := map[string]string{"Chromium": covert.Chromium, "Firefox": covert.Firefox}[b.Name]
 				plain := visit(ctx, t, ca, cert, protocol, name, page, nil)
 				report := t.Errorf
 				if version(theirs.fields) != version(plain.fields) {
-					t.Logf("%s is %s here, and ours is %s: what differs is no error, but the profile should follow", b.name, version(theirs.fields), version(plain.fields))
+					t.Logf("%s is %s here, and ours is %s: what differs is no error, but the profile should follow", b.Name, version(theirs.fields), version(plain.fields))
 					report = t.Logf
 				}
 				if a, b := nameless(theirs.fields), nameless(plain.fields); !slices.Equal(a, b) {
@@ -118,7 +118,7 @@ func TestFrontLooks(t *testing.T) {
 				// The comparison tells browsers apart.
 				for _, other := range []string{"hellochrome_72", "hellofirefox_65", covert.Ordinary} {
 					if o := visit(ctx, t, ca, cert, protocol, other, page, nil); slices.Equal(o.hello, theirs.hello) || slices.Equal(o.fields, theirs.fields) {
-						t.Errorf("%s is %s", other, b.name)
+						t.Errorf("%s is %s", other, b.Name)
 					}
 				}
 				// Once more with the browser's words for system and product: then all lengths are equal too.
@@ -140,7 +140,7 @@ func TestFrontLooks(t *testing.T) {
 					equal := fmt.Sprint(c.theirs) == fmt.Sprint(c.ours)
 					t.Logf("%-27s equal: %v", c.what, equal)
 					if !equal {
-						report("%s of %s:\n  %s\nours:\n  %s", c.what, b.name, lines(c.theirs), lines(c.ours))
+						report("%s of %s:\n  %s\nours:\n  %s", c.what, b.Name, lines(c.theirs), lines(c.ours))
 					}
 				}
 			})

@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -14,11 +15,14 @@ import (
 	"time"
 
 	"flurry/common/simnet/line"
+	"flurry/test/browsers"
 	"flurry/test/netlab"
 )
 
-// oneWay is how long a packet is on its way between two hosts of a lab.
-const oneWay = 10 * time.Millisecond
+// A packet takes nearest to nearest+farther on the line between a host and the internet: as with a good wireless network at home, and
+// less than a mobile one varies. Whoever watches sits at the far end: there nobody sees how many microseconds a program takes, and
+// milliseconds, which say how busy its machine is, only roughly.
+const nearest, farther = 8 * time.Millisecond, 4 * time.Millisecond
 
 // A lab has a host for each end of each kind of call. The line of whoever offers is watched, as a censor would.
 type lab struct {
@@ -59,7 +63,8 @@ func newLab(t *testing.T) *lab {
 func (l *lab) addHost(t *testing.T, name, addr string, loss float64) (host *netlab.Host, url string) {
 	t.Helper()
 	h, err := l.net.AddHost(netlab.HostConfig{Name: name, Addrs: []string{addr}, Watch: l.tap.watch,
-		Up: &line.Shape{Delay: oneWay / 2, Loss: loss, Seed: 1}, Down: &line.Shape{Delay: oneWay / 2, Loss: loss, Seed: 2}})
+		Up:   &line.Shape{Delay: nearest, Jitter: farther, Loss: loss, Seed: rand.Uint64()},
+		Down: &line.Shape{Delay: nearest, Jitter: farther, Loss: loss, Seed: rand.Uint64()}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +107,7 @@ func (l *lab) startOurs(t *testing.T, h *netlab.Host, url string) {
 	cmd.Env = append(os.Environ(), ourSeat+"="+url)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	ended, err := begin(cmd)
+	ended, err := browsers.Begin(cmd)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -128,7 +133,7 @@ func (l *lab) addBrowsers(t *testing.T, some []browser) (versions []string) {
 			select {
 			case said = <-l.seat(b.profile + at).hello:
 			case <-time.After(limit):
-				t.Fatalf("%s does not open its page", b.name)
+				t.Fatalf("%s does not open its page", b.Name)
 			}
 		}
 		versions = append(versions, said)

@@ -35,8 +35,8 @@ a=mid:1
 
 // TestMedia takes a browser's audio and video: what it sends opens with the keys that our DTLS exports, as client and as server.
 func TestMedia(t *testing.T) {
-	for _, b := range browsers {
-		t.Run(b.name, func(t *testing.T) {
+	for _, b := range allBrowsers() {
+		t.Run(b.Name, func(t *testing.T) {
 			b.find(t)
 			profile := dtls13.Chromium()
 			if b.profile == "firefox" {

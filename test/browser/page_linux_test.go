@@ -108,9 +108,9 @@ func (p *page) open(t *testing.T, b browser, address string) context.Context {
 	select {
 	case <-p.started:
 	case <-time.After(startLimit):
-		t.Fatalf("%s shows nothing after %v", b.name, startLimit)
+		t.Fatalf("%s shows nothing after %v", b.Name, startLimit)
 	}
-	t.Logf("%s has started after %v", b.name, time.Since(began).Round(time.Millisecond))
+	t.Logf("%s has started after %v", b.Name, time.Since(began).Round(time.Millisecond))
 	ctx, cancel := context.WithTimeout(p.ctx, limit)
 	t.Cleanup(cancel)
 	return ctx

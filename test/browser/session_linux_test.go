@@ -18,8 +18,8 @@ const fileSize = 5_000_000
 // TestSession moves files both ways through a volunteer in a browser: client, broker and server are our programs. The client
 // must have found out that it may use an unordered channel, and have been right: one channel carries it all.
 func TestSession(t *testing.T) {
-	for _, b := range browsers {
-		t.Run(b.name, func(t *testing.T) {
+	for _, b := range allBrowsers() {
+		t.Run(b.Name, func(t *testing.T) {
 			b.find(t)
 			p := newPage(t, http.NewServeMux())
 			s := newStage(t.Context(), t)

@@ -156,13 +156,15 @@ func accuracy(browsers, ours []sightings, seed uint64) float64 {
 	return float64(right) / float64(len(all))
 }
 
-// mostAccurate is what a tree may reach with n calls of each: 60 % where that is the truth, and two standard errors of 2n throws of
-// a coin on top, by which a tree that knows nothing is right more often once in 40 times. Of 200, which are made by hand, 60 % is all.
+// mostAccurate is what a tree may reach with n calls of each: 60 %. Of few calls chance makes more: the share of 2n judgements has a
+// standard error of sqrt(0.24/2n), so with three of these on top a tree that is right in 60 % fails once in 700 times. With 20 calls
+// that is 83 %, which what tells by a length or an order exceeds at once, as all has that was found here. Of 200, made by hand, 60 % is all.
 func mostAccurate(n int) float64 {
+	const allowed = 0.60
 	if n >= 200 {
-		return 0.60
+		return allowed
 	}
-	return 0.60 + 2*math.Sqrt(0.25/float64(2*n))
+	return allowed + 3*math.Sqrt(allowed*(1-allowed)/float64(2*n))
 }
 
 // The tree finds what differs, and knows nothing where nothing does.
@@ -222,10 +224,10 @@ func (s *sample) blind(t *testing.T) {
 		for i := range n {
 			all = append(all, labelled{browsers[i], false}, labelled{ours[i], true})
 		}
-		t.Logf("%s, %s: a tree is right in %.1f %% of %d+%d calls, bound %.1f %%: %s; %s", s.browser.name, k, 100*a, n, n, 100*bound, verdict,
+		t.Logf("%s, %s: a tree is right in %.1f %% of %d+%d calls, bound %.1f %%: %s; %s", s.browser.Name, k, 100*a, n, n, 100*bound, verdict,
 			grow(all, treeDepth))
-		if a > bound && *flagBlind {
-			t.Errorf("%s, %s: told apart", s.browser.name, k)
+		if a > bound {
+			t.Errorf("%s, %s: told apart", s.browser.Name, k)
 		}
 	}
 }

@@ -29,8 +29,8 @@ func (anyNumber) Remove(io.Closer) {}
 // TestWebTransport has browsers open sessions with a server that sends each message back: what they take for WebTransport is
 // what ours takes for it, and both read the framing alike.
 func TestWebTransport(t *testing.T) {
-	for _, b := range browsers {
-		t.Run(b.name, func(t *testing.T) {
+	for _, b := range allBrowsers() {
+		t.Run(b.Name, func(t *testing.T) {
 			b.find(t)
 			p := newPage(t, http.NewServeMux())
 			cert, hash := shortCertificate(t)

@@ -41,6 +41,7 @@ var floorOf = map[string]int{
 	"proxy":                 5,
 	"server":                5,
 	"test/browser":          5,
+	"test/browsers":         5,
 	"test/floors":           5,
 	"test/interop":          5,
 	"test/netem":            5,
@@ -48,6 +49,7 @@ var floorOf = map[string]int{
 	"test/stage":            5,
 	"test/system":           5,
 	"test/system/simulated": 5,
+	"test/webext":           5,
 }
 
 // mayImport lists the arrows within one floor, from importer to imported, that the architecture allows. Floor 1 allows all
@@ -63,6 +65,9 @@ var mayImport = map[[2]string]bool{
 	{"test/system/simulated", "test/stage"}: true,
 	{"test/netem", "test/stage"}:            true,
 	{"test/browser", "test/netlab"}:         true,
+	{"test/browser", "test/browsers"}:       true,
+	{"test/webext", "test/browsers"}:        true,
+	{"test/webext", "test/stage"}:           true,
 	{"test/interop", "test/netlab"}:         true,
 	{"test/netem", "test/netlab"}:           true,
 }

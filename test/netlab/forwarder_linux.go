@@ -12,25 +12,25 @@ const maxPacket = 2048
 
 // A packet is on its way: through the sender's line up, then through the receiver's line down.
 type packet struct {
-	f       *forwarder
-	to      *access
-	landing bool // the line up is passed
-	n       int
-	data    [maxPacket]byte
+	f        *forwarder
+	from, to *access // to is nil if nobody has the address
+	landing  bool    // the line up is passed
+	n        int
+	data     [maxPacket]byte
 }
 
 func (p *packet) Len() int       { return p.n }
 func (p *packet) Reliable() bool { return false }
 func (p *packet) Lost()          { p.f.free.Put(p) }
 
-// Arrive moves on to the next line, or to the host.
+// Arrive moves on to the next line, past those who watch, or to the host.
 func (p *packet) Arrive() {
 	if !p.landing {
 		p.landing = true
-		p.to.down.Put(p)
-		return
-	}
-	if watch := p.to.watch; watch != nil && !watch(false, p.data[:p.n]) {
+		if p.from.passes(true, p) && p.to != nil && p.to.passes(false, p) {
+			p.to.down.Put(p)
+			return
+		}
 		p.f.free.Put(p)
 		return
 	}
@@ -51,6 +51,11 @@ type access struct {
 
 	mu   sync.Mutex
 	from map[[4]byte]int64 // bytes brought to the host, by source address
+}
+
+// passes reports whether whoever watches lets the packet go on.
+func (a *access) passes(up bool, p *packet) bool {
+	return a.watch == nil || a.watch(up, p.data[:p.n])
 }
 
 func (a *access) count(from [4]byte, n int) {
@@ -97,16 +102,14 @@ func (f *forwarder) read(a *access) {
 		if p.n, err = a.tun.Read(p.data[:]); err != nil {
 			return
 		}
-		p.landing = false
+		p.from, p.landing = a, false
 		if p.n < 20 || p.data[0]>>4 != 4 { // Kernels greet routers by IPv6.
 			continue
 		}
 		f.mu.Lock()
 		p.to = f.hosts[[4]byte(p.data[16:20])]
 		f.mu.Unlock()
-		if (a.watch == nil || a.watch(true, p.data[:p.n])) && p.to != nil {
-			a.up.Put(p)
-		}
+		a.up.Put(p)
 	}
 }
 

@@ -71,8 +71,8 @@ type HostConfig struct {
 	// The lines to the internet. Without both the host is joined to the others of that kind by the kernel, and does not see
 	// those that have lines.
 	Up, Down *line.Shape
-	// Watch, if not nil, sees each IPv4 packet at the host's end of its lines, and says whether it goes on: up is one that the
-	// host sends. It is called from several goroutines and must not keep the packet. Only hosts with lines have it.
+	// Watch, if not nil, sees each IPv4 packet at the far end of its lines, where a provider does, and says whether it goes on: up is
+	// one that the host sends. It is called from several goroutines and must not keep the packet. Only hosts with lines have it.
 	Watch func(up bool, packet []byte) bool
 }
 

@@ -180,13 +180,18 @@ type Client struct {
 
 // StartClient starts one more client and returns when its SOCKS port is open. More are the arguments after the stage's own.
 func (s *Stage) StartClient(ctx context.Context, more ...string) (*Client, error) {
+	return s.StartClientProgram(ctx, s.opt.Programs.Client, more...)
+}
+
+// StartClientProgram is StartClient with another program file.
+func (s *Stage) StartClientProgram(ctx context.Context, program string, more ...string) (*Client, error) {
 	env := []string{"TOR_PT_MANAGED_TRANSPORT_VER=1", "TOR_PT_CLIENT_TRANSPORTS=snowflake", "TOR_PT_EXIT_ON_STDIN_CLOSE=1",
 		"TOR_PT_STATE_LOCATION=" + filepath.Join(s.dir, "client-state")}
 	flags := []string{"-url=" + s.BrokerURL(), "-ice=" + s.stun.url(), "-keep-local-addresses", "-unsafe-logging"}
 	if s.opt.Max > 0 {
 		flags = append(flags, "-max="+strconv.Itoa(s.opt.Max))
 	}
-	p, err := s.startRole(ctx, RoleClient, s.net.Client, s.opt.Programs.Client, flags, more, env)
+	p, err := s.startRole(ctx, RoleClient, s.net.Client, program, flags, more, env)
 	if err != nil {
 		return nil, err
 	}

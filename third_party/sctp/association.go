@@ -314,6 +314,8 @@ type Association struct {
 	maxReceiveBufferSize      uint32
 	initShape                 InitShape
 	browserAcks               bool
+	openAck                   openAck
+	acksWait                  int // in controlQueue
 	seenData                  bool
 	maxMessageSize            uint32
 	maxReassemblyQueueEntries uint32
@@ -445,6 +447,7 @@ type Config struct {
 	initShape InitShape
 
 	browserAcks bool
+	openAckHold time.Duration
 
 	enableInterleaving    bool
 	enableInterleavingSet bool
@@ -834,6 +837,7 @@ func createAssociationFromConfigWithTsn(cfg *Config, tsn uint32) *Association {
 		maxReceiveBufferSize:      maxReceiveBufferSize,
 		initShape:                 cfg.initShape,
 		browserAcks:               cfg.browserAcks,
+		openAck:                   openAck{hold: cfg.openAckHold},
 		maxMessageSize:            maxMessageSize,
 		maxReassemblyQueueEntries: cfg.maxReassemblyQueueEntries,
 		minCwnd:                   cfg.MinCwnd,
@@ -1754,7 +1758,7 @@ func (a *Association) gatherOutboundPriorityPackets() ([][]byte, bool, bool) {
 			return nil, false, true
 		}
 
-		return [][]byte{pkt}, false, true
+		return append(a.lastWords(), pkt), false, true
 	}
 
 	// Once SHUTDOWN ACK has been received, SHUTDOWN COMPLETE is the only
@@ -1797,6 +1801,7 @@ func (a *Association) gatherOutbound() ([][]byte, bool) {
 		return rawPackets, ok
 	}
 
+	a.acksWait = 0
 	if a.controlQueue.size() > 0 {
 		for _, p := range a.controlQueue.popAll() {
 			raw, err := a.marshalPacket(p)
@@ -3395,6 +3400,7 @@ func (a *Association) handleSack(selectiveAckChunk *chunkSelectiveAck) error {
 	// adaptive burst mitigation
 	ackProgress := result.cumTSNAckPointAdvanced || result.deliveredFound
 	a.tlrMaybeFinishLocked(ackProgress)
+	a.ackAfterAck()
 
 	return nil
 }
@@ -4034,7 +4040,7 @@ func (a *Association) popPendingDataChunksToSend( //nolint:cyclop,gocognit
 	// track current packet size for MTU bundling so budgeting is accurate.
 	bytesInPacket := 0
 
-	if a.pendingQueue.size() > 0 { //nolint:nestif
+	if a.pendingQueue.size() > 0 && a.openAck.held == 0 { //nolint:nestif
 		// RFC 4960 sec 6.1.  Transmission of DATA Chunks
 		//   A) At any given time, the data sender MUST NOT transmit new data to
 		//      any destination transport address if its peer's rwnd indicates
@@ -4209,9 +4215,12 @@ func (a *Association) sendPayloadData(ctx context.Context, chunks []*chunkPayloa
 	for _, c := range chunks {
 		a.pendingQueue.push(c)
 	}
+	held := a.holdOpenAck(chunks)
 
 	a.lock.Unlock()
-	a.awakeWriteLoop()
+	if !held {
+		a.awakeWriteLoop()
+	}
 
 	return nil
 }
@@ -4390,6 +4399,7 @@ func (a *Association) handleChunksStart() {
 	defer a.lock.Unlock()
 
 	a.stats.incPacketsReceived()
+	a.openAck.reads++
 
 	a.delayedAckTriggered = false
 	a.immediateAckTriggered = false
@@ -4402,12 +4412,14 @@ func (a *Association) handleChunksEnd() {
 	if a.immediateAckTriggered {
 		a.ackState = ackStateImmediate
 		a.ackTimer.stop()
+		a.ackPacket()
 		a.awakeWriteLoop()
 	} else if a.delayedAckTriggered {
 		// Will send delayed ack in the next ack timeout
 		a.ackState = ackStateDelay
 		a.ackTimer.start()
 	}
+	a.releaseOpenAck()
 }
 
 func (a *Association) handleChunk(receivedPacket *packet, receivedChunk chunk) error { //nolint:cyclop
@@ -5431,8 +5443,7 @@ func GenerateOutOfBandToken(opts ...ClientOption) ([]byte, error) {
 	init.numOutboundStreams = math.MaxUint16
 	init.numInboundStreams = math.MaxUint16
 	init.initiateTag = generateInitiateTag()
-	init.advertisedReceiverWindowCredit = config.initShape.window(config.MaxReceiveBufferSize)
-	config.initShape.addParams(&init.chunkInitCommon)
+	init.advertisedReceiverWindowCredit = config.MaxReceiveBufferSize
 	setSupportedExtensions(&init.chunkInitCommon, config.enableInterleaving)
 
 	if config.EnableZeroChecksum {

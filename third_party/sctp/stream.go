@@ -381,6 +381,7 @@ func (s *Stream) SetDeadline(t time.Time) error {
 func (s *Stream) packetize(raw []byte, ppi PayloadProtocolIdentifier) ([]*chunkPayloadData, bool) {
 	s.association.lock.RLock()
 	useInterleaving, maxPayloadSize := s.association.useInterleaving, s.association.maxPayloadSize
+	forAck := s.association.roomForAck()
 	s.lock.Lock()
 	s.association.lock.RUnlock()
 	defer s.lock.Unlock()
@@ -408,7 +409,8 @@ func (s *Stream) packetize(raw []byte, ppi PayloadProtocolIdentifier) ([]*chunkP
 	var head *chunkPayloadData
 	fsn := uint32(0)
 	for remaining != 0 {
-		fragmentSize := min32(maxPayloadSize, remaining)
+		fragmentSize := min32(maxPayloadSize-forAck, remaining)
+		forAck = 0
 
 		// Copy the userdata since we'll have to store it until acked
 		// and the caller may re-use the buffer in the mean time

@@ -18,7 +18,7 @@ const (
 	iceKeepalive    = 2 * time.Second
 
 	// checkInterval is how often the ICE agent wants to check all pairs until
-	// one is in use. A browser does so at each tick, see chromiumFirst.
+	// one is in use. A browser does so at each tick, see chromiumPace.
 	checkInterval = 50 * time.Millisecond
 
 	// mostChecks of a pair are as many as fit in the time until failure: a

@@ -18,19 +18,21 @@ import (
 // shaper, when that check leaves, and how often the pair is checked until then.
 type shaper struct {
 	shape *checkShape
+	ticks ticks
 
 	trip     atomic.Int64  // round trip of the pair that has worked last, in ns; 0 while none has
 	answered chan struct{} // closed when one has
 	first    sync.Once
 	stopped  sync.Once // see stopEarly
 
-	mu    sync.Mutex
-	pwd   string // of the other end
-	conns []*shapedConn
+	mu     sync.Mutex
+	pwd    string // of the other end
+	conns  []*shapedConn
+	hellos [][]byte // came before the other end's description, see stash
 }
 
-func newShaper(shape *checkShape) *shaper {
-	return &shaper{shape: shape, answered: make(chan struct{})}
+func newShaper(shape *checkShape, t ticks) *shaper {
+	return &shaper{shape: shape, ticks: t, answered: make(chan struct{})}
 }
 
 // works notes that the ICE agent knows of a check that was answered.

@@ -68,8 +68,26 @@ func (c *shapedConn) answerChecks(local credentials) {
 			c.requests.askedEarly(from)
 			continue
 		}
+		if classify(buf[:n]) == dtlsPacket {
+			c.requests.shaper.stash(buf[:n]) // the agent takes none before it knows the other end's addresses
+			continue
+		}
 		c.early.keep(buf[:n], from)
 	}
+}
+
+// stash keeps a packet of DTLS, and no more than mostStashed.
+func (s *shaper) stash(p []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hellos = keepLast(s.hellos, p)
+}
+
+// takeStash returns what was kept, of all sockets.
+func (s *shaper) takeStash() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hellos
 }
 
 // answerCheck returns the answer to a check of a controlled agent's, signed with

@@ -5,15 +5,16 @@ import "time"
 // A pace says how long after a pair's last check the next is due. It is pure.
 type pace func(sent, answered int, asked bool) time.Duration
 
-// The times between Chromium's checks of one pair: a tick of some 50 ms until
-// the pair is known to work and three checks have left; then, until five have
-// been answered, one of the second's length, and at last a longer one (libwebrtc's
-// P2PTransportChannel has 48 ms, 900 ms and 2.5 s, in ticks; these are measured).
+// The times between Chromium's checks of one pair, each until the next tick after
+// it: 48 ms until the pair is known to work and three checks have left, which
+// makes four ticks but for the first; then, until five have been answered, 68
+// ticks, and at last 170 (libwebrtc's P2PTransportChannel has 48 ms, 900 ms and
+// 2.5 s; the ticks were counted). Those are half a tick less here, since a timer may be late.
 const (
-	chromiumFirst    = 50 * time.Millisecond
-	chromiumTick     = 62500 * time.Microsecond
-	chromiumUnstable = 1062500 * time.Microsecond
-	chromiumStable   = 2656 * time.Millisecond
+	chromiumTicks    = time.Second / 64
+	chromiumQuickly  = 48 * time.Millisecond
+	chromiumUnstable = 68*chromiumTicks - chromiumTicks/2
+	chromiumStable   = 170*chromiumTicks - chromiumTicks/2
 
 	chromiumQuick  = 3 // checks
 	chromiumProofs = 5 // answers
@@ -23,10 +24,8 @@ const (
 // as can be.
 func chromiumPace(sent, answered int, _ bool) time.Duration {
 	switch {
-	case sent == 1:
-		return chromiumFirst
 	case answered == 0 || sent < chromiumQuick:
-		return chromiumTick
+		return chromiumQuickly
 	case answered < chromiumProofs:
 		return chromiumUnstable
 	}
@@ -68,6 +67,7 @@ type pairPace struct {
 	waiting        transactionID // the agent's newest check that has not left
 	waits          bool
 	offered        time.Time // when the agent last wanted to check
+	ticks          ticks
 	roundTrip      time.Duration
 }
 
@@ -95,7 +95,7 @@ func (p *pairPace) leave(now time.Time, s pace) (id transactionID, ok bool) {
 	p.waits, p.asked = false, false
 	p.sent++
 	p.last = now
-	p.due = now.Add(s(p.sent, p.answered, false))
+	p.due = p.ticks.next(now.Add(s(p.sent, p.answered, false)))
 	return id, ok
 }
 
@@ -112,7 +112,7 @@ func (p *pairPace) hear(answer bool, s pace) {
 	default:
 		p.asked = true
 	}
-	if next := p.last.Add(s(p.sent, p.answered, p.asked)); p.answered <= 1 || p.answered == chromiumProofs {
+	if next := p.ticks.next(p.last.Add(s(p.sent, p.answered, p.asked))); p.answered <= 1 || p.answered == chromiumProofs {
 		p.due = next
 	}
 }

@@ -14,9 +14,9 @@ import (
 // gaps runs one pair's checks in steps of a millisecond, with the agent's wishes
 // every 50 ms until works and every 2 s then, and returns the times between
 // those that leave. An answer takes trip.
-func gaps(s pace, works, trip, length time.Duration) []time.Duration {
-	var p pairPace
+func gaps(s pace, t ticks, works, trip, length time.Duration) []time.Duration {
 	start := time.Unix(1e9, 0)
+	p := pairPace{ticks: t}
 	var sent []time.Time
 	var answers []time.Time
 	leave := func(now time.Time) {
@@ -60,12 +60,12 @@ func TestChromiumPace(t *testing.T) {
 		works, trip time.Duration
 		want        []float64 // ms
 	}{
-		"at once":        {0, ms(5), []float64{50, 62.5, 1062.5, 1062.5, 2656, 2656, 2656}},
-		"100 ms":         {0, ms(100), []float64{50, 62.5, 1062.5, 1062.5, 2656, 2656}},
-		"works late":     {ms(300), ms(20), []float64{50, 62.5, 62.5, 62.5, 62.5, 1062.5, 1062.5, 1062.5, 1062.5, 2656, 2656}},
-		"a long way off": {0, ms(400), []float64{50, 62.5, 62.5, 62.5, 62.5, 62.5, 2656, 2656}},
+		"at once":        {0, ms(5), []float64{62.5, 62.5, 1062.5, 1062.5, 2656, 2656, 2656}},
+		"100 ms":         {0, ms(100), []float64{62.5, 62.5, 1062.5, 1062.5, 2656, 2656}},
+		"works late":     {ms(300), ms(20), []float64{62.5, 62.5, 62.5, 62.5, 62.5, 1062.5, 1062.5, 1062.5, 1062.5, 2656, 2656}},
+		"a long way off": {0, ms(400), []float64{62.5, 62.5, 62.5, 62.5, 62.5, 62.5, 2656, 2656}},
 	} {
-		got := gaps(chromiumPace, c.works, c.trip, 20*time.Second)
+		got := gaps(chromiumPace, ticks{every: chromiumTicks, origin: time.Unix(1e9, 0)}, c.works, c.trip, 20*time.Second)
 		for i, want := range c.want {
 			if i >= len(got) || !near(got[i], ms(want), ms(2)) {
 				t.Errorf("%s: %v, want %v", name, got, c.want)
@@ -76,7 +76,7 @@ func TestChromiumPace(t *testing.T) {
 }
 
 func TestFirefoxPace(t *testing.T) {
-	got := gaps(firefoxPace, 2*time.Second, 20*time.Millisecond, time.Minute)
+	got := gaps(firefoxPace, ticks{}, 2*time.Second, 20*time.Millisecond, time.Minute)
 	for i, want := range []time.Duration{100, 200, 400, 800, 1600} {
 		if i >= len(got) || !near(got[i], want*time.Millisecond, 2*time.Millisecond) {
 			t.Fatalf("unanswered: %v", got)
@@ -163,7 +163,7 @@ func checkLeft(t *testing.T, profile Profile, role string, all []tapped) {
 		gap := p.at.Sub(requests[i-1].at)
 		stable := i > 8 // for certain
 		switch {
-		case profile == Chromium && stable && !near(gap, chromiumStable, time.Millisecond),
+		case profile == Chromium && stable && !near(gap, 2656250*time.Microsecond, time.Millisecond),
 			profile == Firefox && stable && (gap < firefoxConsent || gap > firefoxConsents),
 			profile == Chromium && gap < 35*time.Millisecond,
 			profile == Firefox && gap < firefoxTick:

@@ -14,7 +14,7 @@ func (r *requests) offer(c check, id transactionID, to netip.AddrPort) {
 	r.mu.Lock()
 	p := r.pairs[to]
 	if p == nil {
-		p = &checkedPair{}
+		p = &checkedPair{pairPace: pairPace{ticks: r.shaper.ticks}}
 		r.pairs[to] = p
 	}
 	p.check = c

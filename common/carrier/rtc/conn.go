@@ -230,7 +230,9 @@ func (c *Conn) Close() error {
 		c.drain()
 		c.closing.Store(true)
 		c.end(carrier.ErrClosed)
-		c.channel.Close()
+		if c.p.e.look.resets {
+			c.channel.Close()
+		}
 		c.p.close()
 		<-c.watching
 	})

@@ -1,9 +1,11 @@
 package rtc
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,10 +44,51 @@ func classify(p []byte) packetClass {
 type dtlsConn struct {
 	path   *ice.Conn
 	closed atomic.Bool
+
+	stashed [][]byte // came before there was a reader; used by keep and Read only
+}
+
+// mostStashed is how many packets of DTLS wait until it begins: a hello that has
+// been sent twice (measured of Chromium: it acknowledges no more).
+const mostStashed = 4
+
+// keepLast adds a packet and forgets the oldest of more than mostStashed.
+func keepLast(all [][]byte, p []byte) [][]byte {
+	all = append(all, bytes.Clone(p))
+	return all[max(0, len(all)-mostStashed):]
+}
+
+// keep reads what comes before DTLS begins, until the function that it returns
+// is called. Of more than a browser keeps the oldest are lost.
+func (c *dtlsConn) keep() (stop func()) {
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		buf := make([]byte, earlySize)
+		for {
+			n, err := c.path.Read(buf)
+			switch {
+			case errors.Is(err, io.ErrShortBuffer): // it is lost
+			case err != nil:
+				return
+			case classify(buf[:n]) == dtlsPacket:
+				c.stashed = keepLast(c.stashed, buf[:n])
+			}
+		}
+	})
+	return func() {
+		_ = c.path.SetReadDeadline(time.Unix(1, 0))
+		reading.Wait()
+		_ = c.path.SetReadDeadline(time.Time{})
+	}
 }
 
 // Read implements net.Conn.
 func (c *dtlsConn) Read(p []byte) (int, error) {
+	if len(c.stashed) > 0 {
+		first := c.stashed[0]
+		c.stashed = c.stashed[1:]
+		return copy(p, first), nil
+	}
 	for {
 		n, err := c.path.Read(p)
 		if c.closed.Load() {

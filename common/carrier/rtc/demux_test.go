@@ -47,7 +47,7 @@ func TestDataCostsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	socket := &loopSocket{}
-	c := &shapedConn{below: socket, requests: newRequests(newShaper(look.checks), socket)}
+	c := &shapedConn{below: socket, requests: newRequests(newShaper(look.checks, ticks{}), socket)}
 	packet, buf := make([]byte, 1210), make([]byte, 2000)
 	packet[0] = 0x2f
 	to := netip.MustParseAddrPort("192.0.2.1:1")

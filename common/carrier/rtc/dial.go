@@ -70,7 +70,7 @@ func (e *Endpoint) offer(ctx context.Context, p *peer, label string, signal Sign
 		p.shaper.answerEarly(p.local)
 		defer p.shaper.stopEarly() // if start does not
 	}
-	offer := sdp.Description{Type: typeOffer, SDP: p.describe(setupActpass, "", p.init)}
+	offer := sdp.Description{Type: typeOffer, SDP: p.describe(setupActpass, "")}
 	text, err := signal(ctx, offer.String())
 	if err != nil {
 		return nil, err

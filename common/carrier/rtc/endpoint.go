@@ -88,6 +88,7 @@ const (
 type Endpoint struct {
 	cfg     Config
 	look    look
+	ticks   ticks
 	net     transport.Net
 	servers []*stun.URI
 	stock   stock
@@ -126,6 +127,7 @@ func New(cfg Config) (*Endpoint, error) {
 	var err error
 	e.look, err = cfg.Profile.look()
 	check(err)
+	e.ticks = newTicks(e.look.ticks, e.look.late)
 	if e.net == nil {
 		if e.net, err = newRoomyNet(); err != nil {
 			check(fmt.Errorf("network interfaces: %w", err))

@@ -146,7 +146,7 @@ func FuzzRemoteDescription(f *testing.F) {
 }
 
 func shaperWith(shape *checkShape, pwd string) *shaper {
-	s := newShaper(shape)
+	s := newShaper(shape, ticks{})
 	s.remotePassword(pwd)
 	return s
 }

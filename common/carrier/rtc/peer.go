@@ -3,7 +3,9 @@ package rtc
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -24,7 +26,6 @@ type peer struct {
 
 	shaper      *shaper // nil: the agent's checks leave as they are
 	certificate tls.Certificate
-	init        []byte // our SCTP INIT chunk
 
 	gathering *gathering
 	selection selection
@@ -58,14 +59,11 @@ func (e *Endpoint) newPeer() (*peer, error) {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if look.checks != nil {
-		p.shaper = newShaper(look.checks)
+		p.shaper = newShaper(look.checks, e.ticks)
 	}
 	var err error
 	if p.certificate, err = newCertificate(look.profile); err != nil {
 		return nil, err
-	}
-	if p.init, err = sctp.GenerateOutOfBandToken(e.associationOptions()...); err != nil {
-		return nil, fmt.Errorf("SCTP: %w", err)
 	}
 	if p.agent, err = e.newAgent(p); err != nil {
 		return nil, fmt.Errorf("ICE: %w", err)
@@ -95,9 +93,10 @@ func (p *peer) begin() error {
 
 func (p *peer) fail() { p.failOnce.Do(func() { close(p.failed) }) }
 
-// associationOptions are those that the INIT chunk depends on, too.
-func (e *Endpoint) associationOptions() []sctp.ClientOption {
+func (e *Endpoint) associationOptions(secured net.Conn, maxMessage uint32) []sctp.ClientOption {
 	options := []sctp.ClientOption{
+		sctp.WithNetConn(secured),
+		sctp.WithMaxMessageSize(maxMessage),
 		sctp.WithLoggerFactory(loggers{e.cfg.Logger}),
 		sctp.WithMTU(e.look.mtu),
 		sctp.WithMaxReceiveBufferSize(receiveWindow),
@@ -106,33 +105,30 @@ func (e *Endpoint) associationOptions() []sctp.ClientOption {
 		sctp.WithMinCwnd(congestionFloor),
 	}
 	if e.look.profile != Pion {
-		options = append(options, sctp.WithBrowserAcks())
+		options = append(options, sctp.WithBrowserAcks(e.look.channelPause))
 	}
 	return options
 }
 
 // describe returns the text of our description, as it is by now.
-func (p *peer) describe(setup, mid string, init []byte) string {
+func (p *peer) describe(setup, mid string) string {
 	if mid == "" {
 		mid = "0"
 	}
 	return p.e.look.sdp.write(description{
 		credentials: p.local, session: randomSession(), unix: time.Now().Unix(), mid: mid, setup: setup,
-		fingerprint: fingerprintOf(p.certificate), init: init,
-		candidates: usable(p.gathering.found(), p.e.cfg.KeepLocalAddresses),
+		fingerprint: fingerprintOf(p.certificate),
+		candidates:  usable(p.gathering.found(), p.e.cfg.KeepLocalAddresses),
 	})
 }
 
 // publishAnswer returns the answer to r as wrapper text.
 func (p *peer) publishAnswer(r remote) string {
-	setup, init := setupActive, p.init
+	setup := setupActive
 	if !r.serves(true) {
 		setup = setupPassive
 	}
-	if r.init == nil {
-		init = nil
-	}
-	text := sdp.MarkEarly(p.describe(setup, r.mid, init))
+	text := sdp.MarkEarly(p.describe(setup, r.mid))
 	if p.e.cfg.KeepsEdges {
 		text = sdp.MarkEdges(text)
 	}
@@ -186,11 +182,13 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 		return
 	}
 	defer secured.Close()
-	options := append(p.e.associationOptions(), sctp.WithNetConn(secured), sctp.WithMaxMessageSize(r.maxMessage))
-	if r.init != nil {
-		options = append(options, sctp.WithSNAP(p.init, r.init))
+	if p.e.look.slow {
+		p.handOver()
+		if !client {
+			secured = &lateReader{Conn: secured, wait: p.handOver}
+		}
 	}
-	association, err := sctp.ClientContext(p.ctx, options...)
+	association, err := sctp.ClientContext(p.ctx, p.e.associationOptions(secured, r.maxMessage)...)
 	if err != nil {
 		p.fail()
 		return
@@ -212,18 +210,25 @@ func (p *peer) run(r remote, path *ice.Conn, client bool, open *datachannel.Conf
 func (p *peer) secure(r remote, path *ice.Conn, client bool) (net.Conn, error) {
 	// The server answers on any pair that works, and the client sends its first
 	// words when it has one to use, or, where the browser does, as soon as one
-	// works. A hello that comes before any pair works waits
-	// in the agent: an answer to it would be lost, and show by the number of the
-	// next.
-	if err := p.ready(client); err != nil {
+	// works. A hello that comes before any pair works waits: an answer to it would
+	// be lost, and show by the number of the next.
+	conn := &dtlsConn{path: path}
+	stop := func() {}
+	if !client && p.shaper != nil {
+		conn.stashed = p.shaper.takeStash()
+		stop = conn.keep()
+	}
+	err := p.ready(client)
+	stop()
+	if err != nil {
 		return nil, err
 	}
 	s := securing{client: client, certificate: p.certificate, expected: r.fingerprints,
 		profile: p.e.look.profile, loggers: loggers{p.e.cfg.Logger}}
 	if p.shaper != nil {
-		s.roundTrip = p.shaper.roundTrip
+		s.roundTrip, s.wake = p.shaper.roundTrip, p.shaper.ticks.next
 	}
-	return s.do(p.ctx, &dtlsConn{path: path})
+	return s.do(p.ctx, conn)
 }
 
 // abortReason is what dcSCTP, the library of browsers, says in the ABORT chunk
@@ -271,6 +276,9 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 			p.fail()
 			return
 		}
+		if !p.acknowledged(channel) {
+			return
+		}
 		p.opened <- newConn(p, channel, a)
 	}
 	for {
@@ -288,6 +296,44 @@ func (p *peer) channels(a *sctp.Association, client bool, open *datachannel.Conf
 		}
 		_ = stream.Close() // which resets it
 	}
+}
+
+// mostForHandOver is what Firefox takes, mostly, to hand a connection from one
+// thread to another that does other things, too: from the end of DTLS to SCTP's
+// INIT, and from there to the answer to the other end's (measured: a millisecond or
+// two in half of the calls, several in one of ten, more the more the machine has
+// to do).
+const mostForHandOver = 5 * time.Millisecond
+
+func (p *peer) handOver() {
+	select {
+	case <-time.After(randomBetween(0, randomBetween(0, mostForHandOver))):
+	case <-p.ctx.Done():
+	}
+}
+
+// A lateReader is a connection that waits before its first Read.
+type lateReader struct {
+	net.Conn
+	wait func()
+	once sync.Once
+}
+
+// Read implements net.Conn.
+func (l *lateReader) Read(p []byte) (int, error) {
+	l.once.Do(l.wait)
+	return l.Conn.Read(p)
+}
+
+// acknowledged waits, where a browser does, until the other end has acknowledged
+// the channel, or says something on it, which is left to be read. It reports
+// whether there is a channel.
+func (p *peer) acknowledged(channel *datachannel.DataChannel) bool {
+	if !p.e.look.patient {
+		return true
+	}
+	_, _, err := channel.ReadDataChannel(nil)
+	return errors.Is(err, io.ErrShortBuffer)
 }
 
 // wait returns the Conn when its channel is open.

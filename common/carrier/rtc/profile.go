@@ -46,10 +46,17 @@ type look struct {
 	ufragLen, pwdLen int
 	alphabet         string // of both
 
-	checks *checkShape // nil: what the ICE agent sends leaves as it is
+	checks *checkShape   // nil: what the ICE agent sends leaves as it is
+	ticks  time.Duration // between the times at which timers end; 0: at any time
+	late   time.Duration // then how much later they end than they are set to
 	sdp    sdpShape
 
 	eager bool // the DTLS client does not wait until a pair is nominated
+	slow  bool // SCTP begins a little after DTLS
+
+	patient      bool          // nothing is said on a channel before its ACK
+	resets       bool          // a channel is reset before the connection is closed
+	channelPause time.Duration // before the ACK of a channel that the other end opens, if nothing more comes
 
 	mtu          uint32 // of SCTP packets
 	interleaving bool   // I-DATA chunks are offered
@@ -85,23 +92,31 @@ func (p Profile) look() (look, error) {
 		return look{
 			profile: p, ufragLen: 4, pwdLen: 24, alphabet: base64Alphabet,
 			checks: chromiumChecks(), sdp: sdpShape{text: chromiumSDP, candidate: chromiumCandidate},
-			eager:    true,
-			mtu:      browserMTU,
-			init:     sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},
-			priority: normalPriority,
+			ticks: chromiumTicks,
+			eager: true,
+
+			// As long as it takes to hand the channel to the page (measured). What came
+			// right behind the OPEN is read by then, and acknowledged with the ACK.
+			channelPause: 300 * time.Microsecond,
+			mtu:          browserMTU,
+			init:         sctp.InitShape{Window: 5 << 20, ForwardTSN: true, Cookie: 48, CookiePrefix: dcSCTP},
+			priority:     normalPriority,
 		}, nil
 	case Firefox:
 		return look{
 			profile: p, ufragLen: 8, pwdLen: 32, alphabet: hexAlphabet,
 			checks: firefoxChecks(), sdp: sdpShape{text: firefoxSDP, candidate: firefoxCandidate},
+			late: 250 * time.Microsecond,
+			slow: true, patient: true, resets: true,
 			mtu: browserMTU, interleaving: true,
 			init: sctp.InitShape{Window: 16 << 20, ForwardTSN: true, Cookie: 44, CookiePrefix: dcSCTP},
 		}, nil
 	case Pion:
 		return look{
 			profile: p, ufragLen: 16, pwdLen: 32, alphabet: letters,
-			sdp: sdpShape{text: pionSDP, candidate: pionCandidate},
-			mtu: pionMTU, interleaving: true,
+			sdp:    sdpShape{text: pionSDP, candidate: pionCandidate},
+			resets: true,
+			mtu:    pionMTU, interleaving: true,
 			priority: normalPriority,
 		}, nil
 	}

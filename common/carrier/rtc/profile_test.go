@@ -92,7 +92,7 @@ func TestAssociationHandshake(t *testing.T) {
 		var opening sync.WaitGroup
 		for _, c := range []*sizedConn{a, b} {
 			opening.Go(func() {
-				association, err := sctp.ClientContext(context.Background(), append(e.associationOptions(), sctp.WithNetConn(c))...)
+				association, err := sctp.ClientContext(context.Background(), e.associationOptions(c, maxMessage)...)
 				if err != nil {
 					t.Error(err)
 					return

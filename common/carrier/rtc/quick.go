@@ -7,22 +7,16 @@ import (
 	"github.com/pion/stun/v4"
 )
 
-// What saves round trips between two ends of our making, and costs nothing with
-// others:
+// ICE does not wait for a nomination between two ends of our making. The
+// answerer, who is the DTLS client, uses the first pair on which a check from the
+// offerer arrives: that check was signed with the password of our answer. The
+// offerer uses the first pair that works both ways, if the answer says that the
+// answerer is one of these, and also if the checks that leave all nominate, as a
+// browser's do. RFC 8445, section 12.1, allows both to send on any valid pair.
 //
-//   - Both descriptions carry the sender's SCTP INIT chunk (SNAP, Internet-Draft
-//     draft-hancke-tsvwg-snap): the association is up when DTLS is, two round
-//     trips earlier. Whoever does not know a=sctp-init passes it over, and gets
-//     the usual handshake.
-//   - ICE does not wait for a nomination. The answerer, who is the DTLS client,
-//     uses the first pair on which a check from the offerer arrives: that check
-//     was signed with the password of our answer. The offerer uses the first
-//     pair that works both ways, if the answer says that the answerer is one of
-//     these, and also if the checks that leave all nominate, as a browser's do.
-//     RFC 8445, section 12.1, allows both to send on any valid pair.
-
-// sctpInit is the attribute of draft-hancke-tsvwg-snap.
-const sctpInit = "sctp-init"
+// SCTP shakes hands as ever, although INIT chunks in the descriptions could spare
+// a round trip (Internet-Draft draft-hancke-tsvwg-snap): the four datagrams of
+// its handshake show by their lengths, and no browser does without.
 
 // A selection is what one connection knows of its ICE pair.
 type selection struct {

@@ -1,7 +1,6 @@
 package rtc
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,8 +33,7 @@ type remote struct {
 	setup        string // "" if it does not say
 	mid          string
 	maxMessage   uint32
-	init         []byte // its SCTP INIT chunk, nil if it does not tell
-	early        bool   // it selects early
+	early        bool // it selects early
 }
 
 // parse reads the other side's description, of which the type must be want, and
@@ -85,9 +83,6 @@ func readRemote(text string) (remote, error) {
 	_, r.lite = session.Attribute("ice-lite")
 	if n, err := strconv.ParseUint(value("max-message-size"), 10, 32); err == nil && n > 0 {
 		r.maxMessage = uint32(n)
-	}
-	if init, err := base64.StdEncoding.DecodeString(value(sctpInit)); err == nil && len(init) > 0 {
-		r.init = init
 	}
 	for _, a := range append(slices.Clone(media.Attributes), session.Attributes...) {
 		if a.Key != "fingerprint" {

@@ -1,7 +1,6 @@
 package rtc
 
 import (
-	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -99,7 +98,6 @@ type description struct {
 	setup       string
 	fingerprint string
 	candidates  []ice.Candidate
-	init        []byte // our SCTP INIT chunk, nil if it is not told
 }
 
 // write returns the text of d in shape s.
@@ -133,9 +131,6 @@ func (s sdpShape) write(d description) string {
 		"{mid}", d.mid, "{setup}", d.setup, "{port}", port, "{address}", family+address.String(),
 		"{ufrag}", d.ufrag, "{pwd}", d.pwd, "{fingerprint}", d.fingerprint, "{candidates}", lines.String(),
 	).Replace(s.text)
-	if len(d.init) > 0 { // in the only, and thus last, section
-		text += "a=" + sctpInit + ":" + base64.StdEncoding.EncodeToString(d.init) + "\n"
-	}
 	return strings.ReplaceAll(text, "\n", "\r\n")
 }
 

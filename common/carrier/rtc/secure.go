@@ -27,6 +27,7 @@ type securing struct {
 	expected    []fingerprint // of the other end's certificate: one must match
 	profile     Profile
 	roundTrip   func() time.Duration // nil: unknown
+	wake        func(time.Time) time.Time
 	loggers     logging.LoggerFactory
 }
 
@@ -45,6 +46,7 @@ func (s securing) do(ctx context.Context, path *dtlsConn) (net.Conn, error) {
 		Certificate: dtls13.Certificate{DER: s.certificate.Certificate[0], Key: signer(s.certificate)},
 		VerifyPeer:  func(der []byte) error { return s.check([][]byte{der}) },
 		RoundTrip:   s.roundTrip,
+		Wake:        s.wake,
 	})
 	if err != nil {
 		path.Close()
