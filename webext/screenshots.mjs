@@ -9,6 +9,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname, join } from "node:path";
 import { build } from "esbuild";
+import { page as readPage } from "./build/page.mjs";
 import { launch } from "./devtools.mjs";
 
 const folder = process.argv[2] ?? "dist/screenshots";
@@ -77,8 +78,9 @@ async function serve() {
 		const type = types[extname(path)];
 		try {
 			if (!type || path.includes("..")) throw new Error("no such file");
-			const inUI = !path.startsWith("/_locales/");
-			const body = path === "/gallery.js" ? outputFiles[0].contents : await readFile(join(here, inUI ? "ui" : "", path));
+			const file = path.startsWith("/_locales/") ? path : join("ui", path);
+			const made = { "/gallery.js": () => outputFiles[0].contents, "/gallery.html": () => readPage(file) };
+			const body = (await made[path]?.()) ?? (await readFile(join(here, file)));
 			response.writeHead(200, { "content-type": type, "content-security-policy": policy }).end(body);
 		} catch {
 			response.writeHead(404).end();

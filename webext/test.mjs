@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
+import { closures } from "./build/closures.mjs";
 
 const words = process.argv.slice(2);
 const tests = readdirSync(".", { recursive: true }).filter(
@@ -21,7 +22,8 @@ try {
 		format: "esm",
 		platform: "node",
 		sourcemap: "inline",
-		loader: { ".json": "json" },
+		loader: { ".json": "json", ".html": "text" },
+		plugins: [closures(".")],
 	});
 	const files = tests.map((file) => join(dir, file.replace(/\.ts$/, ".mjs")));
 	const { status } = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });

@@ -41,7 +41,7 @@ export function manifest(target, { version, test }) {
 				...(test ? { key: testKey } : {}),
 				// The first with offscreen documents for WebRTC and runtime.getContexts.
 				minimum_chrome_version: "116",
-				background: { service_worker: "sw.js", type: "module" },
+				background: { service_worker: "app.js", type: "module" },
 				permissions: ["alarms", "offscreen", "storage"],
 				optional_permissions: ["background"],
 				action,
@@ -50,7 +50,7 @@ export function manifest(target, { version, test }) {
 		case "firefox":
 			return {
 				...all,
-				background: { scripts: ["background.js"], type: "module" },
+				background: { scripts: ["app.js"], type: "module" },
 				permissions: ["alarms", "storage"],
 				action,
 				content_security_policy: { extension_pages: csp },
@@ -59,7 +59,7 @@ export function manifest(target, { version, test }) {
 		case "firefox-mv2":
 			return {
 				...all,
-				background: { scripts: ["background.js"], type: "module", persistent: true },
+				background: { scripts: ["app.js"], type: "module", persistent: true },
 				permissions: ["alarms", "storage"],
 				browser_action: action,
 				content_security_policy: csp,

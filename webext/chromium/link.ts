@@ -1,7 +1,7 @@
 // What the service worker and the offscreen document say to each other. Each message is answered.
 import type { Delta, Settings, Snapshot } from "../core/types.ts";
 
-/** From the worker. The answer is a Report, or a Failure. */
+/** From the worker. The answer is a Report. */
 export type Command = { to: "engine" } & (
 	| { do: "apply"; settings: Settings; used: number; watched: boolean } // run with these settings, from now on if it does already
 	| { do: "stop"; drain: boolean }
@@ -11,14 +11,9 @@ export type Command = { to: "engine" } & (
 
 /** From the offscreen document: the present, and every delta that has not been acknowledged. The answer is an Acknowledgement. */
 export interface Report {
-	to: "host";
+	to: "counters";
 	snapshot: Snapshot;
 	deltas: Delta[];
-}
-
-/** Why a Command could not be done. */
-export interface Failure {
-	error: string;
 }
 
 /** The deltas up to this sequence number are in storage. */

@@ -17,7 +17,7 @@ class Chromium {
 		getContexts: async () => (this.open ? [{}] : []),
 		sendMessage: (command: Command): Promise<Report> => {
 			this.events.push(command.do);
-			const report: Report = { to: "host", snapshot: asleep, deltas: [] };
+			const report: Report = { to: "counters", snapshot: asleep, deltas: [] };
 			return (this.answers.shift() ?? true) ? Promise.resolve(report) : new Promise(() => {});
 		},
 	};

@@ -1,6 +1,8 @@
 import type { Settings } from "../core/types.ts";
+import { answerTo } from "../shell/messages.ts";
 import type { Runner } from "../shell/runner.ts";
-import type { Command, Failure, Report } from "./link.ts";
+import { turns } from "../shell/turns.ts";
+import type { Command, Report } from "./link.ts";
 
 /** How long the offscreen document may take to answer, in ms, before it counts as dead. */
 const patience = 5_000;
@@ -14,8 +16,8 @@ export class OffscreenPage implements Runner {
 	#watched = false;
 	/** What was asked for last is that the engine runs. */
 	#wanted = false;
-	/** The end of what was begun last: one thing at a time, so that there is never a second document. */
-	#last: Promise<unknown> = Promise.resolve();
+	/** One thing at a time, so that there is never a second document. */
+	readonly #inTurn = turns();
 
 	/** hear is told each answer of the document. */
 	constructor(hear: (report: Report) => Promise<void>) {
@@ -67,40 +69,24 @@ export class OffscreenPage implements Runner {
 			if (await isOpen()) await this.#hear(await ask(command));
 		});
 	}
-
-	#inTurn(act: () => Promise<void>): Promise<void> {
-		const turn = this.#last.then(act, act);
-		this.#last = turn;
-		return turn;
-	}
 }
 
 /** Rejects if there is no good answer in time. */
-async function ask(command: Command): Promise<Report> {
-	let timer: ReturnType<typeof setTimeout> | undefined;
-	const late = new Promise<never>((_, reject) => {
-		timer = setTimeout(() => reject(new Error("the offscreen document does not answer")), patience);
-	});
-	try {
-		const answer = (await Promise.race([chrome.runtime.sendMessage(command), late])) as Report | Failure | undefined;
-		if (!answer) throw new Error("the offscreen document has not loaded");
-		if ("error" in answer) throw new Error(answer.error);
-		return answer;
-	} finally {
-		clearTimeout(timer);
-	}
+function ask(command: Command): Promise<Report> {
+	const late = new Promise<undefined>((resolve) => setTimeout(resolve, patience));
+	return answerTo<Report>(Promise.race([chrome.runtime.sendMessage(command), late]));
 }
 
 async function isOpen(): Promise<boolean> {
-	return (await chrome.runtime.getContexts({ contextTypes: [chrome.runtime.ContextType.OFFSCREEN_DOCUMENT] })).length > 0;
+	return (await chrome.runtime.getContexts({ contextTypes: ["OFFSCREEN_DOCUMENT" as chrome.runtime.ContextType] })).length > 0;
 }
 
 async function open(): Promise<void> {
 	if (await isOpen()) return;
 	await chrome.offscreen.createDocument({
 		url: "offscreen.html",
-		reasons: [chrome.offscreen.Reason.WEB_RTC],
-		justification: "Holds the WebRTC connections to the people who are helped; a service worker has no WebRTC.",
+		reasons: ["WEB_RTC" as chrome.offscreen.Reason],
+		justification: "WebRTC connections to people who are helped.",
 	});
 }
 

@@ -30,7 +30,7 @@ export class Reporter {
 
 	/** The present, for the worker who asks. */
 	get report(): Report {
-		return { to: "host", snapshot: this.#snapshot, deltas: this.#deltas };
+		return { to: "counters", snapshot: this.#snapshot, deltas: this.#deltas };
 	}
 
 	/** Takes what the engine tells. */

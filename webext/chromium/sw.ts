@@ -1,6 +1,8 @@
 // The service worker: decides and remembers, and is stopped by the browser whenever nothing happens. The engine is in the
 // offscreen document, which lives on.
 import { extensionHost } from "../shell/extension.ts";
+import type { Host } from "../shell/host.ts";
+import { listen } from "../shell/messages.ts";
 import type { Acknowledgement, Report } from "./link.ts";
 import { OffscreenPage } from "./page.ts";
 
@@ -10,17 +12,14 @@ import { OffscreenPage } from "./page.ts";
  */
 const watchdogMinutes = 2;
 
-const page = new OffscreenPage((report) => host.report(report.snapshot, report.deltas));
-const host = extensionHost(page, { battery: true, metered: true, background: true, storage: true }, watchdogMinutes);
+/** Called in the first task of the worker. */
+export function serviceWorker(): void {
+	const page = new OffscreenPage((report) => host.report(report.snapshot, report.deltas));
+	const host: Host = extensionHost(page, { battery: true, metered: true, background: true, storage: true }, watchdogMinutes);
 
-chrome.runtime.onMessage.addListener((report: Report, sender, acknowledge: (acknowledgement: Acknowledgement) => void) => {
-	if (sender.id !== chrome.runtime.id || report.to !== "host" || !("deltas" in report)) return false;
-	host.report(report.snapshot, report.deltas).then(
-		() => {
-			acknowledge({ seq: report.deltas.at(-1)?.seq ?? 0 });
-			if (report.snapshot.phase === "off") page.rest().catch(() => {});
-		},
-		() => acknowledge({ seq: 0 }), // Not stored: it comes again.
-	);
-	return true;
-});
+	listen<Report>("counters", async ({ snapshot, deltas }): Promise<Acknowledgement> => {
+		await host.report(snapshot, deltas);
+		if (snapshot.phase === "off") page.rest().catch(() => {});
+		return { seq: deltas.at(-1)?.seq ?? 0 };
+	});
+}

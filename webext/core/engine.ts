@@ -7,7 +7,7 @@ import type { Conditions, Ports } from "./ports.ts";
 import { Schedule, spread } from "./schedule.ts";
 import { Session } from "./session.ts";
 import type { Delta, NAT, Pause, Phase, SessionState, Settings, Snapshot, Trouble } from "./types.ts";
-import { within } from "./wait.ts";
+import { onAbort, within } from "./wait.ts";
 
 /** A whole poll, ms: the broker holds it for 10 s, deployed proxies wait 30 s for the response (spec section 3.1). */
 const POLL = 40e3;
@@ -90,7 +90,7 @@ export class Engine {
 	start(settings: Settings, used = 0): void {
 		this.#draining = false;
 		this.#undrain();
-		this.#month.set(used, this.ports.clock.now());
+		this.#month.set(used, this.#now());
 		this.#settings = settings;
 		if (!this.#life) this.#begin();
 		this.update(settings);
@@ -99,7 +99,7 @@ export class Engine {
 	/** Takes other settings. `enabled` is start's and stop's matter and not looked at. */
 	update(settings: Settings): void {
 		this.#settings = settings;
-		this.#limit.set(settings.rateLimit, this.ports.clock.now());
+		this.#limit.set(settings.rateLimit, this.#now());
 		this.#review();
 	}
 
@@ -107,7 +107,7 @@ export class Engine {
 	stop({ drain }: { drain: boolean }): Promise<void> {
 		const life = this.#life?.signal;
 		if (!life) return Promise.resolve();
-		const off = new Promise<void>((resolve) => life.addEventListener("abort", () => resolve()));
+		const off = new Promise<void>((resolve) => onAbort(life, resolve));
 		if (drain && this.#sessions.size) {
 			this.#draining = true;
 			this.#undrain();
@@ -141,6 +141,10 @@ export class Engine {
 		};
 	}
 
+	#now(): number {
+		return this.ports.clock.now();
+	}
+
 	#begin(): void {
 		const life = new AbortController();
 		this.#life = life;
@@ -150,7 +154,7 @@ export class Engine {
 			if (network) this.retry();
 			else this.#review();
 		});
-		life.signal.addEventListener("abort", unwatch);
+		onAbort(life.signal, unwatch);
 		void this.#loop(life.signal);
 	}
 
@@ -167,7 +171,7 @@ export class Engine {
 	/** Does one thing after another. What it does next depends on nothing but the state, so that whoever changes that only wakes it. */
 	async #loop(life: AbortSignal): Promise<void> {
 		while (!life.aborted) {
-			const now = this.ports.clock.now();
+			const now = this.#now();
 			const rest = this.#polled + this.#interval - now; // more than the interval if the clock was set back
 			if (this.#pause() || this.#draining || this.#sessions.size >= this.#settings.maxClients) await this.#sleep(life, RECHECK);
 			else if (this.#nat.due(now)) await this.#probe();
@@ -204,7 +208,7 @@ export class Engine {
 			if (signal.aborted) return;
 			if (error instanceof Obstacle) trouble = error.message;
 		}
-		this.#nat.found(found, this.ports.clock.now());
+		this.#nat.found(found, this.#now());
 		this.#trouble = trouble;
 		this.#tell();
 	}
@@ -215,23 +219,23 @@ export class Engine {
 		const { signal } = (this.#step = new AbortController());
 		const sid = base64(ports.random(16));
 		const request = encodePollRequest({
-			sid,
-			type: this.config.type,
-			nat: this.#nat.kind,
-			clients: clientsReported(this.#sessions.size),
-			relayPattern: this.config.relayPattern,
+			Sid: sid,
+			Type: this.config.type,
+			NAT: this.#nat.kind,
+			Clients: clientsReported(this.#sessions.size),
+			AcceptedRelayPattern: this.config.relayPattern,
 		});
 		const url = new URL("proxy", this.config.brokerURL).href;
 		try {
 			const response = decodePollResponse(await within(ports.clock, signal, POLL, (s) => ports.post(url, request, s)));
 			this.#interval = this.#schedule.answered(response.nextPoll, this.#nat.kind);
-			this.#lastPoll = ports.clock.now();
+			this.#lastPoll = this.#now();
 			if (response.status === CLIENT_MATCH) void this.#serve(sid, response);
 		} catch {
 			if (signal.aborted) return;
 			this.#interval = this.#schedule.failed();
 		}
-		this.#polled = ports.clock.now();
+		this.#polled = this.#now();
 		this.#interval = spread(this.#interval, (ports.random(1)[0] ?? 0) / 256);
 		this.#tell();
 	}
@@ -249,7 +253,7 @@ export class Engine {
 		};
 		const { config, ports } = this;
 		const changed = (state: SessionState) => {
-			if (state === "connecting") this.#lastPerson = ports.clock.now();
+			if (state === "connecting") this.#lastPerson = this.#now();
 			if (state === "serving") this.#trouble = null;
 			this.#tell();
 		};
@@ -305,7 +309,7 @@ export class Engine {
 		const { people, up, down } = this.#pending;
 		if (!people && !up && !down) return;
 		this.#pending = { people: 0, up: 0, down: 0 };
-		this.listener.delta({ engine: this.#id, seq: ++this.#seq, at: this.ports.clock.now(), people, up, down });
+		this.listener.delta({ engine: this.#id, seq: ++this.#seq, at: this.#now(), people, up, down });
 	}
 
 	/** Tells the listener what has changed. */
@@ -332,7 +336,7 @@ export class Engine {
 		if (!online) return "offline";
 		if (onlyCharging && charging === false) return "battery";
 		if (onlyUnmetered && metered) return "metered";
-		return this.#month.spent(monthlyBudget, this.ports.clock.now()) ? "budget" : null;
+		return this.#month.spent(monthlyBudget, this.#now()) ? "budget" : null;
 	}
 
 	/** Why nobody comes. */
@@ -342,7 +346,7 @@ export class Engine {
 		if (this.#trouble) return this.#trouble;
 		if (this.#connected()) return null;
 		if (this.#nat.kind === "restricted") return "restricted";
-		const lonely = !this.#sessions.size && this.ports.clock.now() - this.#lastPerson > LONELY;
+		const lonely = !this.#sessions.size && this.#now() - this.#lastPerson > LONELY;
 		return this.#lastPoll && this.#nat.probed && lonely ? "nobody-yet" : null;
 	}
 

@@ -11,7 +11,7 @@ const READERS = [
 
 test("polls and answers have the members of the spec in their order", () => {
 	assert.equal(
-		messages.encodePollRequest({ sid: "s", type: "webext", nat: "unknown", clients: 0, relayPattern: "r$" }),
+		messages.encodePollRequest({ Sid: "s", Type: "webext", NAT: "unknown", Clients: 0, AcceptedRelayPattern: "r$" }),
 		'{"Sid":"s","Version":"1.3","Type":"webext","NAT":"unknown","Clients":0,"AcceptedRelayPattern":"r$"}',
 	);
 	assert.equal(messages.encodeAnswerRequest("s", "{}"), '{"Version":"1.3","Sid":"s","Answer":"{}"}');

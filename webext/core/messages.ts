@@ -19,14 +19,23 @@ export const NO_MATCH = "no match";
 /** The number of clients in a poll is rounded down to a multiple of this (spec section 4.5). */
 const CLIENTS_UNIT = 8;
 
-/** A wait for one client. */
+/** A wait for one client, in the words of the wire. */
 export interface PollRequest {
-	sid: string;
-	type: string;
-	nat: string;
+	Sid: string;
+	Type: string;
+	NAT: string;
 	/** As clientsReported gives it. */
-	clients: number;
-	relayPattern: string;
+	Clients: number;
+	AcceptedRelayPattern: string;
+}
+
+/** The body of a request to the probe service, in the words of the wire: a match with our own offer. */
+export interface ProbeRequest {
+	Status: string;
+	Offer: string;
+	NAT: string;
+	NextPoll: number;
+	RelayURL: string;
 }
 
 /** The broker's reply to a poll. */
@@ -52,15 +61,7 @@ export interface Description {
 /** What a poll says of n clients being served, which is little about any one of them. */
 export const clientsReported = (n: number): number => n - (n % CLIENTS_UNIT);
 
-export const encodePollRequest = (r: PollRequest): string =>
-	JSON.stringify({
-		Sid: r.sid,
-		Version: VERSION,
-		Type: r.type,
-		NAT: r.nat,
-		Clients: r.clients,
-		AcceptedRelayPattern: r.relayPattern,
-	});
+export const encodePollRequest = ({ Sid, ...rest }: PollRequest): string => JSON.stringify({ Sid, Version: VERSION, ...rest });
 
 export function decodePollResponse(text: string): PollResponse {
 	const get = members(text);
@@ -72,9 +73,7 @@ export function decodePollResponse(text: string): PollResponse {
 	return { status, offer: match ? offer : "", nat: get("nat", "") || "unknown", nextPoll, relayURL: get("relayurl", "") };
 }
 
-/** The body of a request to the probe service: a match with our own offer. */
-export const encodePollResponse = (r: PollResponse): string =>
-	JSON.stringify({ Status: r.status, Offer: r.offer, NAT: r.nat, NextPoll: r.nextPoll, RelayURL: r.relayURL });
+export const encodePollResponse: (request: ProbeRequest) => string = JSON.stringify;
 
 export const encodeAnswerRequest = (sid: string, answer: string): string =>
 	JSON.stringify({ Version: VERSION, Sid: sid, Answer: answer });
@@ -94,7 +93,7 @@ export function decodeAnswerResponse(text: string): boolean {
 	return status === "success";
 }
 
-export const encodeDescription = (d: Description): string => JSON.stringify({ type: d.type, sdp: d.sdp });
+export const encodeDescription: (description: Description) => string = JSON.stringify;
 
 /** Reads the wrapper, whose member names, unlike those of the messages, are case-sensitive. */
 export function decodeDescription(text: string): Description {

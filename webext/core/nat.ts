@@ -69,7 +69,7 @@ export function probe(config: Config, ports: Ports, life: AbortSignal): Promise<
 		await peer.setLocalDescription();
 		const sdp = await gather(ports, signal, peer, GATHER, config.local);
 		const offer = encodeDescription({ type: "offer", sdp });
-		const request = encodePollResponse({ status: CLIENT_MATCH, offer, nat: "", nextPoll: 0, relayURL: "" });
+		const request = encodePollResponse({ Status: CLIENT_MATCH, Offer: offer, NAT: "", NextPoll: 0, RelayURL: "" });
 		const { answer } = decodeAnswerRequest(await ports.post(config.probeURL, request, signal));
 		await peer.setRemoteDescription(readRemote(answer, "answer", config.local));
 		return await within(clock, signal, OPEN, () => known, "restricted");

@@ -1,7 +1,7 @@
 import type { Peer, Ports } from "./ports.ts";
 import { hasCandidates, hasReflexive, stripLocal } from "./sdp.ts";
 import type { Trouble } from "./types.ts";
-import { within } from "./wait.ts";
+import { onAbort, within } from "./wait.ts";
 
 /** How long after the first STUN server others may still answer, ms, as the Go programs wait (spec appendix F). */
 const SETTLE = 200;
@@ -19,7 +19,7 @@ export function newPeer(ports: Ports, stunServers: string[], signal: AbortSignal
 	} catch {
 		throw new Obstacle("no-webrtc");
 	}
-	signal.addEventListener("abort", () => peer.close());
+	onAbort(signal, () => peer.close());
 	return peer;
 }
 

@@ -6,7 +6,7 @@ import { Pump, type PumpContext } from "./pump.ts";
 import { checkRelay, withClient } from "./relay.ts";
 import { markEdges, readRemote, remoteAddress } from "./sdp.ts";
 import type { SessionState, Trouble } from "./types.ts";
-import { within } from "./wait.ts";
+import { onAbort, within } from "./wait.ts";
 
 /** How long the browser may take for an answer, and for gathering, ms: three quarters of what the client has (spec section 3.5). */
 const GATHER = 3750;
@@ -126,7 +126,7 @@ export class Session {
 		const plain = () => within(ports.clock, life, RELAY, (signal) => ports.webSocket(url.replace(/^https:/, "wss:"), signal));
 		const dial = url.startsWith("https:") && ports.webTransport;
 		const carrier = await (dial ? within(ports.clock, life, WEB_TRANSPORT, (signal) => dial(url, signal)).catch(plain) : plain());
-		life.addEventListener("abort", () => carrier.close());
+		onAbort(life, () => carrier.close());
 		if (life.aborted) carrier.close();
 		return carrier;
 	}
@@ -137,7 +137,7 @@ export class Session {
 			peer.ondatachannel = ({ channel }) => {
 				peer.ondatachannel = (other) => other.channel.close();
 				const pump = new Pump(this.context, channel);
-				this.#life.signal.addEventListener("abort", () => pump.end());
+				onAbort(this.#life.signal, () => pump.end());
 				if (channel.readyState === "open") resolve(pump);
 				else channel.onopen = () => resolve(pump);
 			};

@@ -23,13 +23,12 @@ export function normalise(stored: unknown): Settings {
 	const from = Object(stored) as Record<string, unknown>;
 	for (const key of Object.keys(settings) as (keyof Settings)[]) {
 		const value = Object.hasOwn(from, key) ? from[key] : undefined;
-		if (typeof value === typeof settings[key] && !Number.isNaN(value)) Object.assign(settings, { [key]: value });
+		if (typeof value !== typeof settings[key] || Number.isNaN(value)) continue;
+		const most = key === "maxClients" ? MAX_CLIENTS : Number.MAX_SAFE_INTEGER;
+		const bounded = typeof value === "number" ? Math.min(Math.max(Math.trunc(value), 0), most) : value;
+		Object.assign(settings, { [key]: bounded });
 	}
-	settings.maxClients = whole(settings.maxClients, 1, MAX_CLIENTS);
-	settings.monthlyBudget = whole(settings.monthlyBudget, 0, Number.MAX_SAFE_INTEGER);
-	settings.rateLimit = whole(settings.rateLimit, 0, Number.MAX_SAFE_INTEGER);
-	if (settings.rateLimit) settings.rateLimit = Math.max(settings.rateLimit, MIN_RATE);
+	settings.maxClients ||= 1;
+	settings.rateLimit &&= Math.max(settings.rateLimit, MIN_RATE);
 	return settings;
 }
-
-const whole = (n: number, least: number, most: number): number => Math.min(Math.max(Math.trunc(n), least), most);

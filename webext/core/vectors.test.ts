@@ -45,8 +45,8 @@ const OPERATIONS: Record<string, Record<string, Run | typeof OTHERS>> = {
 			check(
 				c,
 				() => {
-					const { sid, type, nat, clients, relay_pattern: relayPattern } = c.in;
-					return json(messages.encodePollRequest({ sid, type, nat, clients, relayPattern }));
+					const { sid: Sid, type: Type, nat: NAT, clients: Clients, relay_pattern: AcceptedRelayPattern } = c.in;
+					return json(messages.encodePollRequest({ Sid, Type, NAT, Clients, AcceptedRelayPattern }));
 				},
 				(out) => json(out.body),
 			),
@@ -59,8 +59,8 @@ const OPERATIONS: Record<string, Record<string, Run | typeof OTHERS>> = {
 			return check({ ...c, out: also ?? c.out }, () => messages.decodePollResponse(c.in.body), want);
 		},
 		encode_poll_response: (c) => {
-			const { status, offer, nat, next_poll: nextPoll, relay_url: relayURL } = c.in;
-			return equal(json(messages.encodePollResponse({ status, offer, nat, nextPoll, relayURL })), json(c.out.body));
+			const { status: Status, offer: Offer, nat: NAT, next_poll: NextPoll, relay_url: RelayURL } = c.in;
+			return equal(json(messages.encodePollResponse({ Status, Offer, NAT, NextPoll, RelayURL })), json(c.out.body));
 		},
 		decode_answer_request: (c) =>
 			check(

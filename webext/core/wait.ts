@@ -1,5 +1,8 @@
 import type { Clock } from "./ports.ts";
 
+/** Calls what when signal is aborted. */
+export const onAbort = (signal: AbortSignal, what: () => void): void => signal.addEventListener("abort", what);
+
 /**
  * Settles as what does, unless life ends or ms pass before. Its signal is aborted then, and the promise rejects, or after ms
  * resolves to late if that is given.
@@ -17,13 +20,13 @@ export function within<T>(
 			cancel();
 			life.removeEventListener("abort", end);
 			own.abort();
-			reject(new Error("ended"));
+			reject(own.signal.reason);
 		};
 		const cancel = clock.after(ms, () => {
 			if (late !== undefined) resolve(late);
 			end();
 		});
-		life.addEventListener("abort", end);
+		onAbort(life, end);
 		if (life.aborted) end();
 		else what(own.signal).then(resolve, reject).finally(end);
 	});

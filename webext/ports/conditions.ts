@@ -14,12 +14,11 @@ interface Connection extends EventTarget {
 /** What this browser tells of battery and network. */
 export const conditions: Ports["conditions"] = (changed) => {
 	const { connection, getBattery } = navigator as { connection?: Connection; getBattery?: () => Promise<Battery> };
-	const listening = new AbortController();
-	const { signal } = listening;
+	const listening = new AbortController(); // listeners take its signal from it
 	let battery: Battery | null = null;
 	const now = (): Conditions => ({
-		charging: battery ? battery.charging : null,
-		metered: connection ? connection.saveData === true || connection.type === "cellular" : null,
+		charging: battery?.charging ?? null,
+		metered: connection ? connection.saveData || connection.type === "cellular" : null,
 		online: navigator.onLine,
 	});
 	const look = () => changed(now(), false);
@@ -29,15 +28,15 @@ export const conditions: Ports["conditions"] = (changed) => {
 		type = connection?.type;
 		changed(now(), moved);
 	};
-	connection?.addEventListener("change", change, { signal });
-	addEventListener("online", () => changed(now(), true), { signal });
-	addEventListener("offline", look, { signal });
+	connection?.addEventListener("change", change, listening);
+	addEventListener("online", () => changed(now(), true), listening);
+	addEventListener("offline", look, listening);
 	getBattery
 		?.call(navigator)
 		.then((b) => {
 			battery = b;
-			b.addEventListener("chargingchange", look, { signal });
-			if (!signal.aborted) look();
+			b.addEventListener("chargingchange", look, listening);
+			if (!listening.signal.aborted) look();
 		})
 		.catch(() => {});
 	look();

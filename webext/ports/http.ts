@@ -1,4 +1,4 @@
-import { MAX_BODY } from "../core/messages.ts";
+import { check, MAX_BODY } from "../core/messages.ts";
 
 /**
  * Posts body and returns the response's. A string is sent as text/plain, for which a browser asks no leave of the server
@@ -15,17 +15,15 @@ export async function post(url: string, body: string, signal: AbortSignal): Prom
 		referrerPolicy: "no-referrer",
 	});
 	const reader = response.body?.getReader();
-	if (response.status !== 200 || !reader) throw new Error(`HTTP status ${response.status}`);
+	check(response.status === 200 && reader);
 	const decoder = new TextDecoder();
 	let text = "";
 	for (let size = 0; ; ) {
 		const { done, value } = await reader.read();
 		if (done) return text + decoder.decode();
 		size += value.byteLength;
-		if (size > MAX_BODY) {
-			void reader.cancel();
-			throw new Error("response is too long");
-		}
+		if (size > MAX_BODY) void reader.cancel();
+		check(size <= MAX_BODY);
 		text += decoder.decode(value, { stream: true });
 	}
 }

@@ -1,4 +1,5 @@
 import type { Carrier } from "../core/ports.ts";
+import { onAbort } from "../core/wait.ts";
 
 /** Opens a WebSocket. */
 export function webSocket(url: string, signal: AbortSignal): Promise<Carrier> {
@@ -6,8 +7,8 @@ export function webSocket(url: string, signal: AbortSignal): Promise<Carrier> {
 		const ws = new WebSocket(url);
 		ws.binaryType = "arraybuffer";
 		ws.onopen = () => resolve(ws);
-		ws.onclose = () => reject(new Error("WebSocket did not open"));
-		signal.addEventListener("abort", () => {
+		ws.onclose = reject;
+		onAbort(signal, () => {
 			if (ws.readyState !== ws.OPEN) ws.close();
 		});
 	});

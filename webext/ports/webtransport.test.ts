@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
 import type { Carrier } from "../core/ports.ts";
-import { webTransport } from "./webtransport.ts";
+import { accepting, webTransport } from "./webtransport.ts";
 
 /** The relay's end of a session, which the last `new WebTransport` made. */
 class FakeTransport {
@@ -71,7 +71,7 @@ interface Dialled {
 
 async function dial(hashes?: string[]): Promise<Dialled> {
 	browser.WebTransport = FakeTransport;
-	const carrier = await webTransport(hashes)?.("https://relay.example/", new AbortController().signal);
+	const carrier = await webTransport(hashes && accepting(hashes))?.("https://relay.example/", new AbortController().signal);
 	assert(carrier);
 	const came: number[] = [];
 	const state = { closed: 0 };

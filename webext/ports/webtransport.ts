@@ -1,4 +1,5 @@
 import type { Carrier, Dial } from "../core/ports.ts";
+import { onAbort } from "../core/wait.ts";
 
 /** Each frame is its length in 4 bytes, big endian, not 0, and so much payload: what would be one message of a WebSocket. */
 const HEAD = 4;
@@ -11,20 +12,21 @@ const CONNECTING = 0;
 const OPEN = 1;
 const CLOSED = 3;
 
-/**
- * Dials by WebTransport; null where the browser has none. The certificates with these SHA-256 in base64 are accepted without any
- * authority's word: for tests only.
- */
-export function webTransport(certificateHashes?: string[]): Dial | null {
-	if (typeof WebTransport === "undefined") return null;
-	const serverCertificateHashes = certificateHashes?.map((hash) => ({
+/** Accepts the certificates with these SHA-256 in base64 without any authority's word: for tests only. */
+export const accepting = (hashes: string[]): WebTransportOptions => ({
+	serverCertificateHashes: hashes.map((hash) => ({
 		algorithm: "sha-256",
 		value: Uint8Array.from(atob(hash), (c) => c.charCodeAt(0)),
-	}));
+	})),
+});
+
+/** Dials by WebTransport, with options; null where the browser has none. */
+export function webTransport(options?: WebTransportOptions): Dial | null {
+	if (typeof WebTransport === "undefined") return null;
 	return async (url, signal) => {
-		const transport = new WebTransport(url, serverCertificateHashes && { serverCertificateHashes });
+		const transport = new WebTransport(url, options);
 		const carrier = new Frames(transport);
-		signal.addEventListener("abort", () => {
+		onAbort(signal, () => {
 			if (carrier.readyState !== OPEN) transport.close();
 		});
 		transport.closed.catch(() => {}).then(() => carrier.end());

@@ -1,5 +1,6 @@
 import type { Backend, Intent, View } from "../core/types.ts";
 import { api } from "./api.ts";
+import { answerTo } from "./messages.ts";
 
 /** The name of the connection over which a popup is shown views. */
 export const viewPort = "view";
@@ -7,15 +8,10 @@ export const viewPort = "view";
 /** The permission to run without a window. */
 const background: chrome.permissions.Permissions = { permissions: ["background"] };
 
-/** How a popup asks for something. The answer is a Refusal. */
+/** How a popup asks for something. The answer is empty. */
 export interface Request {
 	to: "host";
 	intent: Intent;
-}
-
-/** What became of a Request: null, or why it could not be done. */
-export interface Refusal {
-	error: string | null;
 }
 
 /** How long a popup waits before it connects again, in ms: no loop, should the background end each time it is woken. */
@@ -28,7 +24,7 @@ export class RuntimeBackend implements Backend {
 		let timer: ReturnType<typeof setTimeout> | undefined;
 		const connect = () => {
 			port = api.runtime.connect({ name: viewPort });
-			port.onMessage.addListener((view: View) => show(view));
+			port.onMessage.addListener(show);
 			// The background was stopped by the browser, as it may be at any time.
 			port.onDisconnect.addListener(() => {
 				timer = setTimeout(connect, reconnectAfter);
@@ -44,9 +40,7 @@ export class RuntimeBackend implements Backend {
 	async send(intent: Intent): Promise<void> {
 		if (intent.do === "set" && intent.settings.background === false) await api.permissions.remove(background);
 		const request: Request = { to: "host", intent };
-		const refusal = (await api.runtime.sendMessage(request)) as Refusal | undefined;
-		if (!refusal) throw new Error("the background does not answer");
-		if (refusal.error !== null) throw new Error(refusal.error);
+		await answerTo(api.runtime.sendMessage(request));
 	}
 
 	requestBackground(): Promise<boolean> {

@@ -2,7 +2,8 @@ import { Engine } from "../core/engine.ts";
 import type { Ports } from "../core/ports.ts";
 import type { Delta, Settings, Snapshot } from "../core/types.ts";
 import { browserPorts } from "../ports/browser.ts";
-import { readConfig } from "./config.ts";
+import { accepting } from "../ports/webtransport.ts";
+import { isTestBuild, readConfig } from "./config.ts";
 import type { Runner } from "./runner.ts";
 
 /** Takes what the engine tells: the present, and what it adds to the counters. */
@@ -41,7 +42,9 @@ export class LocalRunner implements Runner {
 
 	async #make(adapt: (ports: Ports) => Ports | Promise<Ports>): Promise<Engine> {
 		const config = await readConfig();
-		const engine: Engine = new Engine(config, await adapt(browserPorts(config)), {
+		const hashes = isTestBuild() && config.certificateHashes;
+		const options = hashes ? accepting(hashes) : undefined;
+		const engine: Engine = new Engine(config, await adapt(browserPorts(options)), {
 			snapshot: (snapshot) => void this.#tell(snapshot, []),
 			delta: (delta) => void this.#tell(engine.snapshot(), [delta]),
 		});

@@ -1,7 +1,8 @@
 import type { Capabilities, View } from "../core/types.ts";
 import { api } from "./api.ts";
-import { type Refusal, type Request, viewPort } from "./backend.ts";
+import { type Request, viewPort } from "./backend.ts";
 import { Host, type Store } from "./host.ts";
+import { listen } from "./messages.ts";
 import type { Runner } from "./runner.ts";
 
 /** The alarm that brings back what the browser has stopped. */
@@ -13,30 +14,24 @@ const watchdog = "watchdog";
  * event only to listeners that are there at once. minutes is how often the watchdog looks.
  */
 export function extensionHost(runner: Runner, capabilities: Capabilities, minutes: number): Host {
+	const { alarms, permissions, runtime } = api;
 	const signs = new Signs(minutes);
 	const host = new Host(runner, storage, capabilities, (view) => signs.show(view));
 	// If it fails, the watchdog tries again.
 	const resume = () => void host.resume().catch(() => {});
-	api.runtime.onConnect.addListener((port) => {
-		if (port.name !== viewPort || port.sender?.id !== api.runtime.id) return;
+	runtime.onConnect.addListener((port) => {
+		if (port.name !== viewPort || port.sender?.id !== runtime.id) return;
 		port.onDisconnect.addListener(host.watch((view) => port.postMessage(view)));
 	});
-	api.runtime.onMessage.addListener((request: Request, sender, answer: (refusal: Refusal) => void) => {
-		if (sender.id !== api.runtime.id || request.to !== "host" || !request.intent) return false;
-		host.send(request.intent).then(
-			() => answer({ error: null }),
-			(error) => answer({ error: String(error) }),
-		);
-		return true;
-	});
+	listen<Request>("host", ({ intent }) => host.send(intent).then(() => ({})));
 	// The volunteer can take it back in the browser's own settings, too.
-	api.permissions.onRemoved.addListener(({ permissions }) => {
-		if (permissions?.includes("background")) void host.send({ do: "set", settings: { background: false } });
+	permissions.onRemoved.addListener((removed) => {
+		if (removed.permissions?.includes("background")) void host.send({ do: "set", settings: { background: false } });
 	});
-	api.alarms.onAlarm.addListener(resume);
+	alarms.onAlarm.addListener(resume);
 	// The browser starts this page for an event only if somebody listens to it.
-	api.runtime.onInstalled.addListener(resume);
-	api.runtime.onStartup.addListener(resume);
+	runtime.onInstalled.addListener(resume);
+	runtime.onStartup.addListener(resume);
 	resume();
 	return host;
 }
@@ -61,8 +56,8 @@ class Signs {
 		if (now === this.#shown) return;
 		this.#shown = now;
 		const button = api.action ?? api.browserAction;
-		void button.setBadgeText({ text: connected > 0 ? String(connected) : "" });
-		const kind = connected > 0 ? "helping-" : enabled ? "" : "off-";
+		void button.setBadgeText({ text: connected ? `${connected}` : "" });
+		const kind = connected ? "helping-" : enabled ? "" : "off-";
 		void button.setIcon({ path: { 16: `icons/${kind}16.png`, 32: `icons/${kind}32.png` } });
 		void (enabled ? this.#watch() : api.alarms.clear(watchdog));
 	}

@@ -1,7 +1,8 @@
 import { applyDelta, openLedger, totals } from "../core/ledger.ts";
-import { defaults, normalise } from "../core/settings.ts";
+import { normalise } from "../core/settings.ts";
 import type { Backend, Capabilities, Delta, Intent, Settings, Snapshot, View } from "../core/types.ts";
 import { asleep, type Runner } from "./runner.ts";
+import { turns } from "./turns.ts";
 
 /** What lasts. */
 export interface Stored {
@@ -27,11 +28,11 @@ export class Host implements Backend {
 	readonly #changed: (view: View) => void;
 	readonly #shows = new Set<(view: View) => void>();
 	readonly #loaded: Promise<void>;
-	#settings = defaults();
+	#settings = normalise(undefined);
 	#ledger = openLedger(undefined, Date.now());
 	#snapshot: Snapshot = asleep;
-	/** The end of the last write: one at a time, in order. */
-	#written: Promise<void> = Promise.resolve();
+	/** Writes, one at a time. */
+	readonly #inTurn = turns();
 
 	/** changed is told each change, as those who watch, but does not count as one who looks. */
 	constructor(runner: Runner, store: Store, capabilities: Capabilities, changed: (view: View) => void = () => {}) {
@@ -53,7 +54,7 @@ export class Host implements Backend {
 	async report(snapshot: Snapshot, deltas: readonly Delta[]): Promise<void> {
 		await this.#loaded;
 		this.#snapshot = snapshot;
-		if (deltas.length > 0) await this.#inTurn(() => this.#count(deltas));
+		if (deltas.length) await this.#inTurn(() => this.#count(deltas));
 		this.#show();
 	}
 
@@ -69,7 +70,7 @@ export class Host implements Backend {
 			looks = false;
 			this.#shows.delete(show);
 			// Should it not hear this, it tells more than anybody needs; the next watch sets it right.
-			if (this.#shows.size === 0) this.#runner.watch(false).catch(() => {});
+			if (!this.#shows.size) this.#runner.watch(false).catch(() => {});
 		};
 	}
 
@@ -105,12 +106,6 @@ export class Host implements Backend {
 		this.#settings = normalise({ ...this.#settings, ...some });
 		await this.#inTurn(() => this.#store.save({ settings: this.#settings }));
 		await this.resume();
-	}
-
-	#inTurn(act: () => Promise<void>): Promise<void> {
-		const turn = this.#written.then(act, act);
-		this.#written = turn;
-		return turn;
 	}
 
 	#view(): View {

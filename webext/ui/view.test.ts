@@ -4,6 +4,7 @@ import english from "../_locales/en/messages.json";
 import type { Backend, Intent, View } from "../core/types.ts";
 import { FakeDocument } from "./fakepage.ts";
 import { samples } from "./samples.ts";
+import markup from "./view.html";
 import { mount, type Options } from "./view.ts";
 import { fetchWords, type Messages, type Words } from "./words.ts";
 
@@ -14,7 +15,7 @@ const spoken = await fetchWords(["en"], async () => english as Messages);
 
 /** A view on a made-up page, a backend that notes what it is asked for, and what the volunteer sees and does. */
 function show(view: View, { kind = "popup", words = spoken }: { kind?: Options["kind"]; words?: Words } = {}) {
-	const document = new FakeDocument();
+	const document = new FakeDocument(markup);
 	const sent: (Intent | "question")[] = [];
 	let listener: ((view: View) => void) | null = null;
 	const page = {

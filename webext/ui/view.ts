@@ -1,12 +1,11 @@
-// What a volunteer sees and does, in popup and badge: a View in, Intents out.
+// What a volunteer sees and does, in popup and badge: a View in, Intents out. What there is to see is in view.html.
 
-import type { Backend, Totals } from "../core/types.ts";
+import type { Backend, Intent } from "../core/types.ts";
 import { form } from "./form.ts";
 import { graph } from "./graph.ts";
-import { flake } from "./icon.ts";
-import { type Ask, type Kit, kit, type Part, setAttributes, setHidden, setText } from "./kit.ts";
+import { type Ask, type Kit, type Part, setAttributes, setText } from "./kit.ts";
 import { stateOf } from "./state.ts";
-import type { Words } from "./words.ts";
+import type { Key, Words } from "./words.ts";
 
 /** Where the view is shown: the popup of an extension, or a page embedded in another's. */
 export interface Options {
@@ -15,11 +14,14 @@ export interface Options {
 
 /**
  * Shows in root what backend tells, in words, and sends what the volunteer asks for. Styles and tests hold on to the data of body.
- * Returns a function that ends it and empties root.
+ * The document has view.html as its template. Returns a function that ends it and empties root.
  */
 export function mount(root: HTMLElement, backend: Backend, words: Words, { kind }: Options): () => void {
 	const document = root.ownerDocument;
-	const { dataset } = document.body;
+	const { content } = document.querySelector("template") as HTMLTemplateElement;
+	const find: Kit["find"] = (selector) => content.querySelector(selector) as never;
+	const all: Kit["all"] = (selector) => [...content.querySelectorAll(selector)] as never[];
+	const failure = find(".failure");
 	const ask: Ask = async (intent) => {
 		setText(failure, "");
 		try {
@@ -30,19 +32,23 @@ export function mount(root: HTMLElement, backend: Backend, words: Words, { kind 
 			return false;
 		}
 	};
-	const tools = kit(document, words, ask);
-	const failure = tools.make("p", { class: "failure", role: "alert" });
-	const badge = kind === "badge";
-	const parts = [head(tools, failure), introduction(tools, badge), counts(tools), network(tools, badge), form(tools, backend)];
-	if (!badge) parts.splice(3, 0, graph(tools));
-	parts.push(privacy(tools));
+	const kit = { words, ask, find, all };
+	speak(kit);
+	const parts = [head(kit), ...counts(kit), graph(kit), form(kit, backend), conditions(kit, kind === "badge")];
 	setAttributes(document.documentElement, { lang: words.lang, dir: words.dir });
 	const stop = backend.watch((view) => {
 		const { phase, pause, trouble, nat } = view.snapshot;
-		Object.assign(dataset, { kind, tone: stateOf(view)[0], phase, pause: pause ?? "", trouble: trouble ?? "", nat });
-		for (const part of parts) part.show(view);
+		Object.assign(document.body.dataset, {
+			kind,
+			tone: stateOf(view)[0],
+			phase,
+			pause: pause ?? "",
+			trouble: trouble ?? "",
+			nat,
+		});
+		for (const show of parts) show(view);
 		// Nothing is shown before there is something true to show.
-		if (!root.firstChild) root.append(...parts.map((part) => part.node));
+		if (!root.firstChild) root.append(content);
 	});
 	return () => {
 		stop();
@@ -50,15 +56,22 @@ export function mount(root: HTMLElement, backend: Backend, words: Words, { kind 
 	};
 }
 
-/** The name, the switch, and the state in words. */
-function head(tools: Kit, failure: HTMLElement): Part {
-	const { make, said, button, words, ask } = tools;
-	const title = make("p", { class: "title" });
-	// Only this line is spoken when it changes, and it changes with the state only: numbers would never be still.
-	const text = make("p", { class: "text", role: "status" });
-	const toggle = make("button", { id: "toggle", role: "switch", "aria-label": words.say("toggle") });
-	const stop = button("stop", "stop_now", { do: "disable", drain: false });
-	const retry = button("retry", "retry", { do: "retry" });
+/** Gives the elements their words. */
+function speak({ all, words }: Kit): void {
+	for (const element of all("[data-say]")) setText(element, words.say(element.dataset.say as Key));
+	for (const element of all("[data-label]")) setAttributes(element, { "aria-label": words.say(element.dataset.label as Key) });
+}
+
+/** The switch, and the state in words. */
+function head({ find, words, ask }: Kit): Part {
+	const title = find(".title");
+	const text = find(".text");
+	const nat = find("#nat");
+	const toggle = find("#toggle");
+	const on = (selector: string, intent: Intent) => find(selector).addEventListener("click", () => void ask(intent));
+	on("#stop", { do: "disable", drain: false });
+	on("#retry", { do: "retry" });
+	on("#test", { do: "retry" });
 	const turn = (on: boolean) => setAttributes(toggle, { "aria-checked": `${on}` });
 	let pending = false;
 	toggle.addEventListener("click", async () => {
@@ -69,84 +82,54 @@ function head(tools: Kit, failure: HTMLElement): Part {
 		if (!(await ask(on ? { do: "enable" } : { do: "disable", drain: true }))) turn(!on);
 		pending = false;
 	});
-	const name = make("h1", {}, flake(tools), said("span", "appName"));
-	return {
-		node: make("header", {}, name, make("div", {}, title, toggle), text, stop, retry, failure),
-		show(view) {
-			const [tone, headline, sentence] = stateOf(view);
-			const { phase, connected } = view.snapshot;
-			setText(title, headline === "title_helping" ? words.count(headline, connected) : words.say(headline));
-			setText(text, words.say(sentence));
-			if (!pending) turn(view.settings.enabled);
-			setHidden(stop, phase !== "draining", toggle);
-			setHidden(retry, tone !== "bad", toggle);
-		},
-	};
-}
-
-/** What this does, that the volunteer is no exit, and for a badge what the consent covers. */
-function introduction({ make, said }: Kit, badge: boolean): Part {
-	const site = said("p", "badge_site", { class: "hint" });
-	const kept = said("p", "badge_kept", { class: "hint" });
-	const forgotten = said("p", "badge_forgotten", { class: "hint" });
-	return {
-		node: make("section", { class: "intro" }, said("p", "what"), said("p", "not_exit"), site, kept, forgotten),
-		show({ capabilities }) {
-			site.hidden = !badge;
-			kept.hidden = !badge || !capabilities.storage;
-			forgotten.hidden = !badge || capabilities.storage;
-		},
+	return (view) => {
+		const [, headline, sentence] = stateOf(view);
+		const { snapshot, settings } = view;
+		setText(title, headline === "helping" ? words.count("title_helping", snapshot.connected) : words.say(`title_${headline}`));
+		setText(text, words.say(sentence));
+		setText(nat, words.say(`nat_${snapshot.nat}`));
+		if (!pending) turn(settings.enabled);
 	};
 }
 
 /** How many people were helped, and with how much data. */
-function counts({ make, said, words }: Kit): Part {
-	const list = make("dl", {});
-	const count = (name: "now" | "today" | "week" | "total") => {
-		const people = make("dd", { "data-count": name });
-		const data = make("dd", { class: "data" });
-		list.append(make("div", {}, said("dt", name), people, data));
-		return (n: number, amount: string) => {
-			setAttributes(people, { "data-value": `${n}` });
-			setText(people, words.people(n));
-			setText(data, amount);
+function counts({ find, words }: Kit): Part[] {
+	return (["now", "today", "week", "total"] as const).map((name) => {
+		const count = find(`[data-count=${name}]`);
+		const data = find(`[data-amount=${name}]`);
+		return ({ snapshot, totals }) => {
+			const people = name === "now" ? snapshot.connected : totals[name].people;
+			setAttributes(count, { "data-value": `${people}` });
+			setText(count, words.people(people));
+			setText(data, name === "now" ? words.rate(snapshot.rate) : words.bytes(totals[name].bytes));
 		};
-	};
-	const now = count("now");
-	const spans = (["today", "week", "total"] as const).map((name) => {
-		const show = count(name);
-		return ({ [name]: { people, bytes } }: Totals) => show(people, words.bytes(bytes));
 	});
-	return {
-		node: make("section", { class: "counts" }, said("h2", "people"), list, said("p", "people_hint", { class: "hint" })),
-		show({ snapshot, totals }) {
-			now(snapshot.connected, words.rate(snapshot.rate));
-			for (const show of spans) show(totals);
-		},
-	};
 }
 
-/** Whether this network can help, and what to do if it can only help some. A badge tells only of that. */
-function network({ make, said, button, words }: Kit, badge: boolean): Part {
-	const text = make("p", {});
-	const tips = (["tip_upnp", "tip_nat", "tip_vpn", "tip_network"] as const).map((tip) => said("li", tip));
-	const list = make("ul", {}, ...tips);
-	const test = button("test", "test", { do: "retry" });
-	const node = make("section", {}, said("h2", "network"), text, list, test);
-	return {
-		node,
-		show({ settings, snapshot: { nat } }) {
-			const restricted = nat === "restricted";
-			node.hidden = badge && !restricted;
-			setText(text, words.say(`nat_${nat}`));
-			list.hidden = !restricted;
-			test.hidden = !restricted || !settings.enabled;
-		},
+/** Shows what depends on facts, and hides it. A focus that would be lost goes to the switch. */
+function conditions({ find, all }: Kit, badge: boolean): Part {
+	const toggle = find("#toggle");
+	const elements = all("[data-if]");
+	return (view) => {
+		const { capabilities, settings, snapshot, totals } = view;
+		const restricted = snapshot.nat === "restricted";
+		const facts: Record<string, boolean> = {
+			...capabilities,
+			badge,
+			kept: badge && capabilities.storage,
+			forgotten: badge && !capabilities.storage,
+			traffic: !badge && totals.hours.some((bytes) => bytes),
+			restricted,
+			// A badge tells of the network only if it can help some people only.
+			network: !badge || restricted,
+			testable: restricted && settings.enabled,
+			draining: snapshot.phase === "draining",
+			bad: stateOf(view)[0] === "bad",
+		};
+		for (const element of elements) {
+			const hidden = !facts[element.dataset.if as string];
+			if (hidden && element.ownerDocument.activeElement === element) toggle.focus();
+			element.hidden = hidden;
+		}
 	};
-}
-
-/** What leaves the machine. */
-function privacy({ make, said }: Kit): Part {
-	const lines = (["privacy_broker", "privacy_peers", "privacy_none"] as const).map((line) => said("p", line));
-	return { node: make("details", {}, said("summary", "privacy"), ...lines), show() {} };
 }

@@ -87,7 +87,7 @@ function wordsFrom(lookup: (key: string, values: string[]) => string): Words {
 			unit: `${prefixes[power]}byte${suffix}`,
 			// In Arabic script, short is not short enough.
 			unitDisplay: dir === "rtl" ? "narrow" : "short",
-			maximumFractionDigits: power > 0 && scaled < 9.95 ? 1 : 0,
+			maximumFractionDigits: power && scaled < 9.95 ? 1 : 0,
 		});
 	};
 	return {
