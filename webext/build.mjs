@@ -22,9 +22,9 @@ const limits = { badgeGzip: 15 << 10, package: 150 << 10 };
 
 /** What each target is made of: its script, the most that this may weigh as it is and with gzip, and the files that are copied. */
 const targets = {
-	chromium: { script: "chromium/app.ts", most: [26_624, 11_776], files: { "offscreen.html": "chromium/offscreen.html" } },
-	firefox: { script: "firefox/app.ts", most: [25_088, 11_264], files: {} },
-	"firefox-mv2": { script: "firefox/app.ts", most: [25_088, 11_264], files: {} },
+	chromium: { script: "chromium/app.ts", most: [26_496, 11_648], files: { "offscreen.html": "chromium/offscreen.html" } },
+	firefox: { script: "firefox/app.ts", most: [24 << 10, 11_008], files: {} },
+	"firefox-mv2": { script: "firefox/app.ts", most: [24 << 10, 11_008], files: {} },
 };
 
 /** Reads the command line, builds, and prints what it weighs. Sets the exit status if that is too much. */

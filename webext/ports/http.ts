@@ -9,7 +9,6 @@ export async function post(url: string, body: string, signal: AbortSignal): Prom
 		method: "POST",
 		body,
 		signal,
-		cache: "no-store",
 		credentials: "omit",
 		redirect: "error",
 		referrerPolicy: "no-referrer",
