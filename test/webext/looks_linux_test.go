@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"flurry/test/browsers"
 )
 
 // Size of a popup, in CSS pixels: of usual width, long enough for all of it.
@@ -29,10 +32,7 @@ func checkLooks(ctx context.Context, t testing.TB, p tab, name string) {
 	for _, f := range findings(ctx, t, p) {
 		t.Errorf("%s: %s", name, f)
 	}
-	dir := os.Getenv("FLURRY_SCREENSHOTS")
-	if dir == "" {
-		dir = "out"
-	}
+	dir := pictures()
 	picture, err := p.screenshot(ctx)
 	if err == nil {
 		err = os.MkdirAll(dir, 0o755)
@@ -42,6 +42,35 @@ func checkLooks(ctx context.Context, t testing.TB, p tab, name string) {
 	}
 	if err != nil {
 		t.Errorf("picture %s: %v", name, err)
+	}
+}
+
+// pictures is the folder for pictures.
+func pictures() string {
+	if dir := os.Getenv("FLURRY_SCREENSHOTS"); dir != "" {
+		return dir
+	}
+	return "out"
+}
+
+// TestGallery has pictures made of the popup and the badge in all states, light and dark, narrow and wide, from left to right and
+// from right to left. axe-core finds nothing in any of them, nothing is wider than its window, and the policy of a release suffices.
+func TestGallery(t *testing.T) {
+	t.Parallel()
+	built(t) // or a reason why not
+	chromium, err := browsers.Chromium().Find()
+	if err != nil {
+		browsers.Missing(t, err.Error())
+	}
+	dir, err := filepath.Abs(filepath.Join(pictures(), "gallery"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "node", "screenshots.mjs", dir)
+	cmd.Dir = webextDir
+	cmd.Env = append(os.Environ(), "CHROMIUM="+chromium)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 
