@@ -99,7 +99,7 @@ func (p *pool) check(now time.Time) {
 	switch silent := now.Sub(p.heardAt); {
 	case p.useless >= uselessPaths && silent >= uselessTime:
 		p.giveUp(errUnreachable)
-	case p.wasUp() && silent >= goneAfter:
+	case p.everUp && silent >= goneAfter:
 		p.giveUp(errSilent)
 	}
 }

@@ -49,10 +49,8 @@ type pool struct {
 	wanted atomic.Bool
 	poke   chan struct{}
 
-	// Atomic. Written by Run for watchers.
-	everUp atomic.Bool
-
 	// Owned by Run.
+	everUp  bool // there has been a path
 	members []*member
 	dialing int
 	totalIn int64     // bytes heard over all paths so far
@@ -92,9 +90,6 @@ func (p *pool) setWanted(w bool) {
 	default:
 	}
 }
-
-// wasUp tells whether there has ever been a path.
-func (p *pool) wasUp() bool { return p.everUp.Load() }
 
 // Run works until ctx ends. It then closes every path and returns when all of
 // the pool's goroutines have ended.
@@ -194,7 +189,7 @@ func (p *pool) dialed(ctx context.Context, r dialResult) {
 	p.dialing--
 	switch {
 	case r.err == nil:
-		p.everUp.Store(true)
+		p.everUp = true
 		m := newMember(r.path, time.Now(), p.totalIn)
 		p.crowd()
 		p.members = append(p.members, m)

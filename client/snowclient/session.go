@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flurry/common/multipath"
@@ -51,6 +52,9 @@ type session struct {
 	broken chan error    // why the session is no good any more; the first reason counts
 
 	counted multipath.Stats // what the metrics have; see count
+
+	// begun is set before the first path has the session's packets: from then on the bridge may know of its streams.
+	begun atomic.Bool
 
 	// Guarded by t.mu.
 	streams map[*stream]struct{}
@@ -100,6 +104,7 @@ func (s *session) dialPath(ctx context.Context) (poolPath, error) {
 		return nil, err
 	}
 	s.log.Info("connected to a proxy", "kind", c.Traits().Kind)
+	s.begun.Store(true) // before anything can have left
 	return s.paths.Add(&watchedCarrier{packets, s.acks}), nil
 }
 
@@ -187,7 +192,7 @@ func (s *session) serve(ctx context.Context) {
 // heard of it, then a while for another stream. It reports whether the session
 // is to end, and leaves a canceled ctx to serve.
 func (s *session) linger(ctx context.Context) (end bool) {
-	if s.pool.wasUp() {
+	if s.begun.Load() {
 		s.drain(ctx, s.t.drain)
 	}
 	if !s.idle() {
@@ -249,7 +254,7 @@ func (s *session) hangUp() {
 	})
 	select {
 	case <-closed:
-		if s.pool.wasUp() {
+		if s.begun.Load() {
 			s.drain(ctx, s.t.closing)
 		}
 	case <-ctx.Done():
