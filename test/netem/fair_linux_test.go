@@ -38,14 +38,40 @@ type download struct {
 func TestFair(t *testing.T) {
 	t.Run("two sessions", func(t *testing.T) {
 		t.Parallel() // The lines are slow, not the machine.
-		b, narrow := newBottleneck(t)
-		share(t, b, narrow, b.session(t, 1), b.session(t, 2))
+		fair(t, func(t *testing.T) float64 {
+			b, narrow := newBottleneck(t)
+			return share(t, b, narrow, b.session(t, 1), b.session(t, 2))
+		})
 	})
 	t.Run("beside CUBIC", func(t *testing.T) {
 		t.Parallel()
-		b, narrow := newBottleneck(t)
-		share(t, b, narrow, b.session(t, 1), b.tcp(t, narrow, "cubic"))
+		fair(t, func(t *testing.T) float64 {
+			b, narrow := newBottleneck(t)
+			return share(t, b, narrow, b.session(t, 1), b.tcp(t, narrow, "cubic"))
+		})
 	})
+}
+
+// fair checks that downloads share fairly. Shares depend on how the two happened to start, and stay so for long: of ten starts, most
+// between 39 and 64 %, two were outside. So if the first one is, it takes three fair ones of five.
+func fair(t *testing.T, measure func(t *testing.T) float64) {
+	t.Helper()
+	var shares []float64
+	for in := 0; ; {
+		t.Run(fmt.Sprintf("start %d", len(shares)+1), func(t *testing.T) { shares = append(shares, measure(t)) })
+		if len(shares) == 0 || t.Failed() {
+			return // skipped, or there is nothing to judge
+		}
+		if s := shares[len(shares)-1]; s >= unfairest && s <= fairest {
+			in++
+		}
+		switch {
+		case in == len(shares), in == 3:
+			return
+		case len(shares)-in == 3:
+			t.Fatalf("the first gets %.2f of all, which is mostly not between %.2f and %.2f", shares, unfairest, fairest)
+		}
+	}
 }
 
 // newBottleneck starts a bed with one narrow line. All of the delay is there, so that the kernel's TCP from the server and a
@@ -136,8 +162,8 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// share lets two downloads go on, tells what each got, and checks that it is fair.
-func share(t *testing.T, b *bed, narrow *netlab.Host, two ...download) {
+// share lets two downloads go on, tells what each got, and returns the part of the one that began first.
+func share(t *testing.T, b *bed, narrow *netlab.Host, two ...download) float64 {
 	t.Helper()
 	if *apart < 0 {
 		slices.Reverse(two)
@@ -146,20 +172,6 @@ func share(t *testing.T, b *bed, narrow *netlab.Host, two ...download) {
 	watch(t, b.ctx, narrow, apart.Abs(), two)
 	two[1].begin()
 	watch(t, b.ctx, narrow, *warm, two)
-	shares := []float64{shareOfFirst(t, b, narrow, two)}
-	// Shares vary from span to span: of eight, between 39 and 66 %, one was outside. Then two more follow, and the middle one counts.
-	for fair := func(s float64) bool { return s >= unfairest && s <= fairest }; len(shares) < 3 && !fair(shares[0]); {
-		shares = append(shares, shareOfFirst(t, b, narrow, two))
-	}
-	slices.Sort(shares)
-	if s := shares[len(shares)/2]; s < unfairest || s > fairest {
-		t.Errorf("the first (%s) gets %.0f%%, not between %.0f and %.0f", two[0].name, 100*s, 100*unfairest, 100*fairest)
-	}
-}
-
-// shareOfFirst watches for a span and returns which part of what both got was the first one's.
-func shareOfFirst(t *testing.T, b *bed, narrow *netlab.Host, two []download) float64 {
-	t.Helper()
 	before := narrow.Down().Stats()
 	got, queued := watch(t, b.ctx, narrow, *span, two)
 	stats := narrow.Down().Stats()
