@@ -20,8 +20,9 @@ import (
 type fakeBroker struct {
 	url     string
 	next    chan func(w http.ResponseWriter) // takes what the next poll gets
-	answers chan string                      // gets what volunteers answer clients
-	gone    atomic.Bool                      // the clients have gone when an answer comes
+	answers chan string                      // gets what the volunteer answers the client of match; others have gone by then
+
+	polled, matched atomic.Value // the id of the poll that was answered last, and of that which match answered; strings
 }
 
 func newFakeBroker(t testing.TB) *fakeBroker {
@@ -37,10 +38,16 @@ func newFakeBroker(t testing.TB) *fakeBroker {
 }
 
 func (f *fakeBroker) poll(w http.ResponseWriter, r *http.Request) {
+	var poll struct{ Sid string }
+	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&poll); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	io.Copy(io.Discard, io.LimitReader(r.Body, 1<<20)) //nolint:errcheck // Without that, the server would not see its end.
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	select {
 	case reply := <-f.next:
+		f.polled.Store(poll.Sid)
 		reply(w)
 	case <-r.Context().Done():
 	}
@@ -48,12 +55,12 @@ func (f *fakeBroker) poll(w http.ResponseWriter, r *http.Request) {
 
 func (f *fakeBroker) answer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
-	var a struct{ Answer string }
+	var a struct{ Sid, Answer string }
 	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&a); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if f.gone.Load() {
+	if a.Sid != f.matched.Load() {
 		fmt.Fprint(w, `{"Status":"client gone"}`)
 		return
 	}
@@ -83,7 +90,10 @@ func (f *fakeBroker) reply(ctx context.Context, t testing.TB, what func(w http.R
 // match answers the next poll with a client's offer and a relay.
 func (f *fakeBroker) match(ctx context.Context, t testing.TB, offer, relay string) {
 	t.Helper()
-	f.reply(ctx, t, text(matchMessage(offer, relay)))
+	f.reply(ctx, t, func(w http.ResponseWriter) {
+		f.matched.Store(f.polled.Load())
+		text(matchMessage(offer, relay))(w)
+	})
 }
 
 func matchMessage(offer, relay string) string {

@@ -96,7 +96,6 @@ func TestHostile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		broker.gone.Store(true)
 		next := func(name string, reply func(http.ResponseWriter)) {
 			ctx, cancel := context.WithTimeoutCause(ctx, caseLimit, fmt.Errorf("the case %q takes too long", name))
 			defer cancel()
@@ -116,7 +115,6 @@ func TestHostile(t *testing.T) {
 		for name, o := range hostileOffers(good.conn.LocalDescription().SDP) {
 			next(name, text(matchMessage(o, relay.url())))
 		}
-		broker.gone.Store(false)
 		v.retry()
 		broker.meetWith(ctx, t, good, offer, relay.url())
 		exchangeOver(ctx, t, good)
