@@ -3,8 +3,11 @@
 
 const tell = text => fetch("report", { method: "POST", body: JSON.stringify({ what: "error", text: String(text) }) });
 
+const peers = []; // Firefox closes one that nothing refers to.
+
 async function call(at) {
   const peer = new RTCPeerConnection();
+  peers.push(peer);
   await peer.setRemoteDescription(await (await fetch(at + "/offer")).json());
   const media = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 640, height: 480 } });
   for (const track of media.getTracks()) peer.addTrack(track, media);
