@@ -193,6 +193,9 @@ func look(t *testing.T, all []coverttest.Connection) looked {
 	t.Helper()
 	var l looked
 	for _, c := range all {
+		if l.hello == nil && len(c.Hello) > 0 {
+			l.hello = helloFacts(t, c.Hello) // of the first: a browser's next may resume its session
+		}
 		if len(c.Requests) > 0 {
 			l.hellos++ // browsers also open some that they do not use
 		}
@@ -200,7 +203,6 @@ func look(t *testing.T, all []coverttest.Connection) looked {
 			continue
 		}
 		l.requests = c.Requests
-		l.hello = helloFacts(t, c.Hello)
 		l.begin = c.Records[:2] // the rest of the handshake
 		if c.Protocol == "h2" {
 			l.begin = c.Records[:3]
