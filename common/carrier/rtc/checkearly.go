@@ -83,11 +83,13 @@ func (s *shaper) stash(p []byte) {
 	s.hellos = keepLast(s.hellos, p)
 }
 
-// takeStash returns what was kept, of all sockets.
+// takeStash gives away what was kept, of all sockets.
 func (s *shaper) takeStash() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.hellos
+	hellos := s.hellos
+	s.hellos = nil
+	return hellos
 }
 
 // answerCheck returns the answer to a check of a controlled agent's, signed with
