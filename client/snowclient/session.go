@@ -193,7 +193,7 @@ func (s *session) serve(ctx context.Context) {
 // is to end, and leaves a canceled ctx to serve.
 func (s *session) linger(ctx context.Context) (end bool) {
 	if s.begun.Load() {
-		s.drain(ctx, s.t.drain)
+		s.drain(ctx, drainTimeout)
 	}
 	if !s.idle() {
 		return false
@@ -233,7 +233,7 @@ func (s *session) drain(ctx context.Context, d time.Duration) {
 
 // hangUp closes every stream and lets the bridge hear of it, within closeTimeout.
 func (s *session) hangUp() {
-	ctx, cancel := context.WithTimeout(context.Background(), s.t.closing)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	s.t.mu.Lock()
 	open := make([]*stream, 0, len(s.streams))
@@ -255,7 +255,7 @@ func (s *session) hangUp() {
 	select {
 	case <-closed:
 		if s.begun.Load() {
-			s.drain(ctx, s.t.closing)
+			s.drain(ctx, closeTimeout)
 		}
 	case <-ctx.Done():
 	}

@@ -24,8 +24,6 @@ type Transport struct {
 	pace      pace
 	probe     natProbe
 	linger    time.Duration
-	drain     time.Duration // drainTimeout
-	closing   time.Duration // closeTimeout
 
 	// Lifetime: ctx ends when Close is called; tasks are the sessions, their
 	// attempts at carriers, and NAT probes.
@@ -66,8 +64,6 @@ func New(cfg Config) (*Transport, error) {
 		nat:       known,
 		probe:     probeNAT,
 		linger:    lingerTime,
-		drain:     drainTimeout,
-		closing:   closeTimeout,
 	}
 	if t.dialer == nil {
 		if t.ownDialer, err = newRTCDialer(servers, cfg, t.log); err != nil {
