@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"flurry/common/carrier/carriertest"
+
 	"github.com/pion/transport/v5"
 	"golang.org/x/sys/unix"
 )
@@ -288,28 +290,19 @@ func BenchmarkUDP(b *testing.B) {
 				}()
 				b.SetBytes(int64(burst * len(packet)))
 				b.ReportAllocs()
-				began := cpuTime(b)
+				began := carriertest.CPUTime(b)
 				for b.Loop() {
 					for range burst {
 						x.WriteToAddrPort(packet, to)
 					}
 					<-burstDone
 				}
-				b.ReportMetric(perGB(cpuTime(b)-began, b.N*burst*len(packet)), "cpu-s/GB")
+				b.ReportMetric(perGB(carriertest.CPUTime(b)-began, b.N*burst*len(packet)), "cpu-s/GB")
 				y.Close()
 				<-burstDone
 			})
 		}
 	}
-}
-
-// cpuTime is what this process has used so far.
-func cpuTime(t testing.TB) time.Duration {
-	var r unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
-		t.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 func perGB(d time.Duration, bytes int) float64 { return d.Seconds() / (float64(bytes) / 1e9) }
