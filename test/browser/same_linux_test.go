@@ -141,24 +141,25 @@ func (l *lab) plan(b browser, version string, number int) *plan {
 // comeAbout checks that DTLS was agreed on over the lines that lose much: both ends have sent data. SCTP, which doubles its timer of a
 // second, may take longer than a test: an exchange fails in 1 of 2 cases, six in a row in 1 of 60.
 func (s *sample) comeAbout(t *testing.T) {
-	came := map[kind]bool{}
+	// Firefox's timers double, so that a flight of three datagrams is there after up to ten seconds (of 40 calls 9 took more than
+	// four), and once in a while ICE gives up first: a client would take another volunteer.
+	mayFail := 0
+	if s.browser.profile == "firefox" {
+		mayFail = 1
+	}
+	failed := 0
 	for _, c := range s.calls[lossy] {
 		tr := traceOf(c)
 		up, down := tr.filter(true, isSCTP), tr.filter(false, isSCTP)
 		if len(up) == 0 || len(down) == 0 {
-			// With Firefox's timers, which double, a flight of three datagrams is there after six seconds or more, and ICE may have
-			// given up: of 60 such calls one did. A client would take another volunteer.
 			t.Logf("call %d, %s: %d and %d datagrams of data", c.ID, c.kind, len(up), len(down))
-			came[c.kind] = came[c.kind] || false
+			failed++
 			continue
 		}
-		came[c.kind] = true
 		t.Logf("%s: DTLS was agreed on after %v", c.kind, max(up[0].at, down[0].at).Round(time.Millisecond))
 	}
-	for k, ok := range came {
-		if !ok {
-			t.Errorf("%s: no call of %d came about", k, lossyCalls)
-		}
+	if failed > mayFail {
+		t.Errorf("%d of %d calls did not come about", failed, len(s.calls[lossy]))
 	}
 }
 
