@@ -28,8 +28,9 @@ const (
 
 	// DefaultMaxHalfOpen bounds connections that have not yet sent a complete
 	// prelude. At some 30 KiB each (TLS state, HTTP buffers) they take at most
-	// a quarter of a gigabyte, three times that if all come over QUIC. The oldest gives way to the newest, so a flood
-	// has to renew all of them within one honest round trip to do harm.
+	// a quarter of a gigabyte, three times that if all come over QUIC. The oldest
+	// gives way to the newest, so a flood has to renew all of them within one
+	// honest round trip to do harm.
 	DefaultMaxHalfOpen = 8192
 
 	// DefaultMaxSessions bounds the sessions of all shards: above the 98 304

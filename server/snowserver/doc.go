@@ -6,8 +6,8 @@
 //	proxies ══ WebTransport ══     ...                             ├─ shard 1 ─┼─ Accept ── your program
 //	                                                               └─ shard n ─┘
 //
-// The edge upgrades requests, takes sessions (webtransport.go), and reads the 16 bytes that open each carrier
-// (spec section 7.1). The Table gives the carrier to the shard that owns the
+// The edge upgrades requests, takes sessions (webtransport.go), and reads the 16
+// bytes that open each carrier (spec section 7.1). The Table gives the carrier to the shard that owns the
 // ClientID. A shard is a table of clients with a lock of its own. Each client has
 // one KCP conversation (multipath.Conn) with an engine, a lock and a timer for
 // itself, and once that has begun a smux session over it; clients share nothing

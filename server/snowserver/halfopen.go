@@ -11,9 +11,9 @@ import (
 
 // halfOpen bounds the connections that have not yet become carriers, be it
 // that TLS, the upgrade request or the prelude is missing, whether they came over
-// TCP or QUIC. When there is one
-// too many, the oldest is closed: a flood of connections that say nothing then
-// costs honest ones only if it renews all of them within a round trip.
+// TCP or QUIC. When there is one too many, the oldest is closed: a flood of
+// connections that say nothing then costs honest ones only if it renews all of
+// them within a round trip.
 type halfOpen struct {
 	limit int // fixed
 
