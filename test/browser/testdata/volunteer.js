@@ -47,7 +47,10 @@ async function serve(broker, sid, match) {
   if (client) relay.searchParams.set("client_ip", client[1]);
 
   const peer = new RTCPeerConnection({ iceServers: query.getAll("stun").map(urls => ({ urls })) });
-  const opened = new Promise(done => { peer.ondatachannel = event => done(event.channel); });
+  // What comes before somebody listens is lost, and the broker's reply may be later than the channel.
+  const opened = new Promise(done => {
+    peer.ondatachannel = ({ channel }) => done({ channel, copied: copy(channel, relay) });
+  });
   const gathered = new Promise(done => {
     peer.onicegatheringstatechange = () => peer.iceGatheringState === "complete" && done();
   });
@@ -59,10 +62,10 @@ async function serve(broker, sid, match) {
     tell("answer", { broker, sdp: answer.sdp });
     const reply = await post(broker + "answer", { Version: "1.0", Sid: sid, Answer: JSON.stringify(answer) });
     if (reply.Status !== "success") throw new Error(`answer: ${reply.Status}`);
-    const channel = await Promise.race([opened, sleep(openLimit)]);
-    if (!channel) throw new Error("no data channel");
-    tell("channel", { broker, label: channel.label, ordered: channel.ordered });
-    tell("end", { broker, ...await copy(channel, relay) });
+    const open = await Promise.race([opened, sleep(openLimit)]);
+    if (!open) throw new Error("no data channel");
+    tell("channel", { broker, label: open.channel.label, ordered: open.channel.ordered });
+    tell("end", { broker, ...await open.copied });
   } finally {
     peer.close();
   }
