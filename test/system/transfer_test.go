@@ -36,8 +36,16 @@ func TestSystemTransfersBothWays(t *testing.T) {
 }
 
 func TestSystemSeveralVolunteersAtOnce(t *testing.T) {
-	s := newStage(t, stage.Options{Proxies: 3, Max: 3})
+	s := newStage(t, stage.Options{Max: 3})
 	ctx := testContext(t)
+	for range 3 { // With room for more, one volunteer could be all that the client has.
+		if _, err := s.StartProxy(ctx, stage.ProxyOptions{Args: []string{"-capacity=1"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.WaitAvailable(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
 	const size = 40_000_000
 	used := func() (n int) {
 		for _, p := range s.Proxies() {
