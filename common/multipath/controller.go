@@ -1,6 +1,9 @@
 package multipath
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A controller finds out how fast its path is and fills it without making a
 // queue. It measures as BBR does (draft-cardwell-iccrg-bbr-congestion-control):
@@ -93,9 +96,19 @@ const (
 	// stands for: an interval of a deployed peer's KCP (spec section 7.3).
 	ackLump = 10 * time.Millisecond
 
-	// pressStep is by how much a path without a queue is pressed; it doubles
-	// with each round that has brought more, pressSteps times.
+	// pressStep is by how much a path without a queue is pressed, if it holds
+	// pressHeld bytes; it doubles with each round that has brought more,
+	// pressSteps times. A path that holds a quarter is pressed by twice that:
+	// sessions that share a line have its queue in common and ease alike, so
+	// that only pressing can bring their shares together, and one in proportion
+	// never does (28 : 72 stayed so for minutes; increase and decrease with
+	// powers whose difference is a half, as in Bansal and Balakrishnan, Binomial
+	// Congestion Control Algorithms, 2001). Bounds: pressMost is what BBR probes
+	// with (draft section 4.3.3), less than pressLeast drowns in the jitter.
 	pressStep  = 0.05
+	pressHeld  = 300_000 // bytes; the line of TestSessionsConverge holds as much
+	pressLeast = 0.03
+	pressMost  = 0.25
 	pressSteps = 3
 	pressMore  = 1.01 // what counts as more
 
@@ -412,7 +425,12 @@ func (c *controller) gain() float64 {
 	case c.phase == keeping && c.trip.queue > 0:
 		return max(easeLeast, 1-c.trip.queue.Seconds()/c.trip.least.Seconds()/2)
 	case c.phase == keeping:
-		return 1 + pressStep*float64(int(1)<<c.calm)
+		return 1 + c.step()*float64(int(1)<<c.calm)
 	}
 	return 1
+}
+
+// step is the share by which the path is pressed first.
+func (c *controller) step() float64 {
+	return min(max(pressLeast, pressStep*math.Sqrt(pressHeld/c.product())), pressMost)
 }

@@ -56,7 +56,8 @@ func near(a, b float64) bool { return math.Abs(a-b) <= 0.001*math.Abs(b) }
 
 func TestPace(t *testing.T) {
 	c := settled(keeping)
-	for calm, gain := range []float64{1.05, 1.1, 1.2, 1.4, 1.8} { // pressStep, doubled with each success
+	c.trip.least = 75 * ms                                  // it holds a quarter of pressHeld
+	for calm, gain := range []float64{1.1, 1.2, 1.4, 1.8} { // doubled with each success
 		c.calm = calm
 		if got := c.pace(); !near(got, gain*1e6) {
 			t.Errorf("pressed %d times: %.0f, want %.0f", calm, got, gain*1e6)
@@ -64,13 +65,14 @@ func TestPace(t *testing.T) {
 	}
 	c.calm = 0
 	c.loss = 0.1
-	if got := c.pace(); !near(got, 1.05e6/0.9) {
+	if got := c.pace(); !near(got, 1.1e6/0.9) {
 		t.Errorf("%.0f with a loss of 10 %%", got)
 	}
 	c.loss = 0.5
-	if got := c.pace(); !near(got, 1.05e6/(1-lossMost)) {
+	if got := c.pace(); !near(got, 1.1e6/(1-lossMost)) {
 		t.Errorf("%.0f with a loss of 50 %%", got)
 	}
+	c.trip.least = 100 * ms
 	c.trip.queue = 20 * ms // loss is not made up for into a queue
 	if got := c.pace(); !near(got, 0.9e6) {
 		t.Errorf("%.0f with a queue of a fifth of the round trip", got)
@@ -89,6 +91,23 @@ func TestPace(t *testing.T) {
 	}
 	if got := new(controller).pace(); !near(got, startPace*firstWindow/firstRTT.Seconds()) {
 		t.Errorf("%.0f at first", got)
+	}
+}
+
+// What a path holds more it is pressed with less, in proportion.
+func TestStep(t *testing.T) {
+	for held, want := range map[float64]float64{
+		pressHeld:     pressStep,
+		pressHeld / 4: 2 * pressStep,
+		1000:          pressMost,
+		0:             pressMost,
+		1e8:           pressLeast,
+	} {
+		c := settled(keeping)
+		c.rate = held / c.trip.least.Seconds()
+		if got := c.step(); !near(got, want) {
+			t.Errorf("%.3f where the path holds %.0f bytes, want %.3f", got, held, want)
+		}
 	}
 }
 

@@ -223,14 +223,17 @@ func TestBesideCubic(t *testing.T) {
 
 // Two sessions through one line share it.
 func TestTwoSessions(t *testing.T) {
-	for _, apart := range []time.Duration{0, 3 * time.Second} {
+	for _, apart := range []time.Duration{0, 3 * time.Second} { // 55 and 56 %
 		synctest.Test(t, func(t *testing.T) {
 			s := shared{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond}
-			first, second := twoSessions(t, &s, apart)
+			a, b := newWorld(s.pair()), newWorld(s.pair())
+			defer a.close()
+			defer b.close()
+			first, second := together(t, a, b, apart, 0, func() {})
 			share := first / (first + second)
 			t.Logf("%v apart: the first has %.0f %% of the line", apart, 100*share)
-			if share < 0.25 || share > 0.75 {
-				t.Error("want between 25 and 75 %")
+			if share < 0.35 || share > 0.65 {
+				t.Error("want between 35 and 65 %")
 			}
 			if used := (first + second) / s.rate; used < 0.75 {
 				t.Errorf("together they use %.0f %% of the line", 100*used)
@@ -239,13 +242,12 @@ func TestTwoSessions(t *testing.T) {
 	}
 }
 
-// twoSessions returns the bytes per second that two downloads get through one
-// bottleneck once both are there.
-func twoSessions(t *testing.T, s *shared, apart time.Duration) (first, second float64) {
-	const length = 40 * time.Second
-	a, b := newWorld(s.pair()), newWorld(s.pair())
-	defer a.close()
-	defer b.close()
+// together has two worlds download for some time, the second one later by apart.
+// When both are going event is called, and wait after that it returns the bytes
+// per second that each gets.
+func together(t *testing.T, a, b *world, apart, wait time.Duration, event func()) (first, second float64) {
+	const going, counted = 13 * time.Second, 26 * time.Second
+	length := going + wait + counted + time.Second
 	a.hello(t)
 	b.hello(t)
 	done := make(chan struct{})
@@ -254,19 +256,59 @@ func twoSessions(t *testing.T, s *shared, apart time.Duration) (first, second fl
 		time.Sleep(apart)
 		b.download(t, length-apart, nil)
 	}()
-	count := func(w *world) float64 {
-		w.server.mu.Lock()
-		defer w.server.mu.Unlock()
-		return float64(w.sp[0].fl.delivered)
-	}
-	const from, to = 13 * time.Second, 39 * time.Second
-	var at [4]float64
 	a.download(t, length, func() {
-		time.Sleep(from)
-		at[0], at[1] = count(a), count(b)
-		time.Sleep(to - from)
-		at[2], at[3] = count(a), count(b)
+		time.Sleep(going)
+		event()
+		time.Sleep(wait)
+		from, other := a.delivered(), b.delivered()
+		time.Sleep(counted)
+		first = (a.delivered() - from) / counted.Seconds()
+		second = (b.delivered() - other) / counted.Seconds()
 	})
 	<-done
-	return (at[2] - at[0]) / (to - from).Seconds(), (at[3] - at[1]) / (to - from).Seconds()
+	return first, second
+}
+
+// delivered is how many bytes the server has brought over its only path.
+func (w *world) delivered() float64 {
+	w.server.mu.Lock()
+	defer w.server.mu.Unlock()
+	return float64(w.sp[0].fl.delivered)
+}
+
+// impose has the server go on as if its only path delivered rate bytes per second.
+func (w *world) impose(rate float64) {
+	w.server.mu.Lock()
+	defer w.server.mu.Unlock()
+	c := &w.sp[0].ctl
+	c.rate = rate
+	c.keep(c.trip.leastAt)
+}
+
+// Whatever shares two sessions have of a line, they come to share it: they are
+// given shares of 10 and 90 %, and counted a minute later.
+func TestSessionsConverge(t *testing.T) {
+	for _, s := range few([]shared{
+		{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond}, // 41 to 46 %
+		{rate: 6e6, trip: 170 * time.Millisecond, queue: 200 * time.Millisecond},
+		{rate: 0.5e6, trip: 170 * time.Millisecond, queue: 300 * time.Millisecond},
+		{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 150 * time.Millisecond, loss: 0.05},
+		{rate: 2.5e6, trip: 100 * time.Millisecond, queue: 30 * time.Millisecond},
+		{rate: 2.5e6, trip: 50 * time.Millisecond, queue: 100 * time.Millisecond},
+	}) {
+		synctest.Test(t, func(t *testing.T) {
+			a, b := newWorld(s.pair()), newWorld(s.pair())
+			defer a.close()
+			defer b.close()
+			first, second := together(t, a, b, 0, time.Minute, func() {
+				a.impose(0.1 * s.rate)
+				b.impose(0.9 * s.rate)
+			})
+			share := first / (first + second)
+			t.Logf("%.0f kB/s, %v, queue %v, loss %.0f %%: the first has %.0f %% of the line", s.rate/1e3, s.trip, s.queue, 100*s.loss, 100*share)
+			if share < 0.35 || share > 0.65 {
+				t.Error("want between 35 and 65 %")
+			}
+		})
+	}
 }
