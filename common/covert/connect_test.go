@@ -35,6 +35,31 @@ func TestConnectAhead(t *testing.T) {
 	}
 }
 
+// A server that has grown tired of a connection opened ahead does not cost the
+// first request: that goes over another one.
+func TestConnectAheadGoesStale(t *testing.T) {
+	ca := coverttest.NewCA(t)
+	cert := ca.Certificate(t, "front.example")
+	u := &url.URL{Scheme: "https", Host: "front.example"}
+	for _, http2 := range []bool{true, false} {
+		s := coverttest.NewServer(t, cert, http2, nil)
+		tr := newTransport(t, ca, s.Addr(), Options{})
+		tr.Connect(u)
+		for idle := 0; idle == 0; time.Sleep(time.Millisecond) {
+			tr.mu.Lock()
+			idle = len(tr.hosts["https://front.example:443"].conns)
+			tr.mu.Unlock()
+		}
+		s.CutConnections()
+		if _, _, err := post(t, tr, u.String(), []byte("x")); err != nil {
+			t.Errorf("http2=%v: %v", http2, err)
+		}
+		if n := len(s.Names()); n != 2 {
+			t.Errorf("http2=%v: %d connections", http2, n)
+		}
+	}
+}
+
 // A Connect that fails leaves the error to the request, and nothing after Close.
 func TestConnectFails(t *testing.T) {
 	ca := coverttest.NewCA(t)

@@ -58,7 +58,7 @@ func asCertificateError(host string, err error) error {
 	return err
 }
 
-// errStale marks a failure of a connection that had been used before and broke
-// with nothing of the reply seen, or a request the peer says it did not touch:
-// the request may be sent again on another connection.
+// errStale marks a failure of a connection that had been used before, or opened
+// ahead, and broke with nothing of the reply seen, or a request the peer says it
+// did not touch: the request may be sent again on another connection.
 var errStale = errors.New("connection ended before the reply")

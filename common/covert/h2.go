@@ -64,7 +64,7 @@ type h2Conn struct {
 	notices  []h2Notice // for the loop
 	active   int        // requests that hold a reservation
 	most     int        // the peer's limit of them
-	sent     int        // requests so far
+	again    bool       // a request that gets no reply may be sent elsewhere: this has waited for it
 	draining bool
 	err      error
 	since    time.Time
@@ -114,6 +114,12 @@ func newH2Conn(t *Transport, h *host, conn net.Conn) *h2Conn {
 	c.expire = time.AfterFunc(t.options.IdleTimeout, c.expireIdle)
 	t.work.Go(c.loop)
 	return c
+}
+
+func (c *h2Conn) openedAhead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.again = true
 }
 
 func (c *h2Conn) reserve() bool {
@@ -197,8 +203,8 @@ func (c *h2Conn) drain() {
 
 func (c *h2Conn) roundTrip(ctx context.Context, o *outgoing) (*http.Response, error) {
 	c.mu.Lock()
-	s := newH2Stream(c, ctx, o, c.sent > 0)
-	c.sent++
+	s := newH2Stream(c, ctx, o, c.again)
+	c.again = true
 	c.mu.Unlock()
 	select {
 	case c.requests <- s:

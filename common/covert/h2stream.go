@@ -20,7 +20,7 @@ type h2Stream struct {
 	conn    *h2Conn
 	ctx     context.Context // the request's, which outlives the stream
 	request *outgoing
-	again   bool // the connection had carried another request before
+	again   bool // the connection had waited for the request
 	body    *h2Body
 	before  int64 // frames the connection had received
 

@@ -15,6 +15,9 @@ var errIdle = errors.New("connection was idle")
 
 // A clientConn is one connection to a host, of either protocol.
 type clientConn interface {
+	// openedAhead says, before anybody has the connection, that no request waits
+	// for it: the host may have closed it by the time the first one comes.
+	openedAhead()
 	// reserve claims room for one request, to be used by one roundTrip.
 	reserve() bool
 	// roundTrip sends a request. The reply's body frees the room. A failure
@@ -174,6 +177,9 @@ func (t *Transport) dial(h *host, d *dialing, u *url.URL, addr string) {
 	case t.closed:
 		d.err = ErrClosed
 	default:
+		if d.early {
+			conn.openedAhead()
+		}
 		h.conns = append(h.conns, conn)
 		_, h.http1 = conn.(*h1Conn)
 	}
