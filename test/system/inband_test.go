@@ -1,6 +1,7 @@
 package system
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -64,57 +65,74 @@ func newInBandStage(t *testing.T, o stage.Options, offered bool) *inBandStage {
 	return s
 }
 
-// expectAsked waits until the bridge has been asked at least so often and checks how often the front has been. It may be more
-// under the race detector: a client waits for the bridge for a second or two, in which such programs get little done on a busy
-// machine.
-func (s *inBandStage) expectAsked(t *testing.T, front, bridge int64) {
+// expectAsked waits until the bridge has been asked at least so often.
+func (s *inBandStage) expectAsked(t *testing.T, bridge int64) {
 	t.Helper()
 	eventually(t, testContext(t), settle, func() (bool, string) {
 		return s.bridge.asked.Load() >= bridge, "the broker is not asked through the bridge"
 	})
-	if n := s.front.asked.Load(); n < front || n > front && !stage.RaceEnabled {
-		t.Errorf("the front was asked %d times, want %d", n, front)
+}
+
+// frontAskedOnce runs a scenario and checks that the front was asked once. A client waits for the bridge for two seconds and then asks
+// the front as well, and a busy machine may give its programs as little in that time: so where it was asked more often, two more starts
+// follow, and all have to be wrong. Under the race detector, in which they get little done at any time, one start is all, and may have more.
+func frontAskedOnce(t *testing.T, scenario func(t *testing.T) *inBandStage) {
+	var asked []int64
+	for len(asked) < 3 {
+		t.Run(fmt.Sprintf("start %d", len(asked)+1), func(t *testing.T) { asked = append(asked, scenario(t).front.asked.Load()) })
+		if t.Failed() {
+			return
+		}
+		if n := asked[len(asked)-1]; n == 1 || n > 1 && stage.RaceEnabled {
+			return
+		}
 	}
+	t.Errorf("the front was asked %d times, want once", asked)
 }
 
 // With two volunteers at once, the front is asked for the first, and the bridge for the second and for each that replaces
 // one that has left.
 func TestSystemInBandAsksTheFrontOnce(t *testing.T) {
-	s := newInBandStage(t, stage.Options{Proxies: 4, Max: 2}, true)
-	s.bridge.open(t, s.Stage)
-	ctx := testContext(t)
-	leaks := watchLeaks(t, ctx, s.Stage)
-	conn, back := echo(t, ctx, s.Stage)
-	if err := exchange(t, conn, back, "hello"); err != nil {
-		t.Fatal(err)
-	}
-	s.expectAsked(t, 1, 1)
-	get(t, ctx, s.Client(), 1, 2_000_000)
-	if err := stage.Put(ctx, dial(t, ctx, s.Client(), nil), 2, 2_000_000); err != nil {
-		t.Error(err)
-	}
-	s.expectAsked(t, 1, 1)
-	conn.Close()
-	leaks.check(t, ctx)
+	frontAskedOnce(t, func(t *testing.T) *inBandStage {
+		s := newInBandStage(t, stage.Options{Proxies: 4, Max: 2}, true)
+		s.bridge.open(t, s.Stage)
+		ctx := testContext(t)
+		leaks := watchLeaks(t, ctx, s.Stage)
+		conn, back := echo(t, ctx, s.Stage)
+		if err := exchange(t, conn, back, "hello"); err != nil {
+			t.Fatal(err)
+		}
+		s.expectAsked(t, 1)
+		get(t, ctx, s.Client(), 1, 2_000_000)
+		if err := stage.Put(ctx, dial(t, ctx, s.Client(), nil), 2, 2_000_000); err != nil {
+			t.Error(err)
+		}
+		conn.Close()
+		leaks.check(t, ctx)
+		return s
+	})
 }
 
 // When one of two volunteers dies, the other carries the request for a third.
 func TestSystemInBandOneOfTwoKilled(t *testing.T) {
-	s := newInBandStage(t, stage.Options{Proxies: 4, Max: 2}, true)
-	s.bridge.open(t, s.Stage)
-	ctx := testContext(t)
-	conn, back := echo(t, ctx, s.Stage)
-	if err := exchange(t, conn, back, "hello"); err != nil {
-		t.Fatal(err)
-	}
-	s.expectAsked(t, 1, 1)
-	get(t, ctx, s.Client(), 1, 2_000_000)
-	busiest(t, s.Stage, map[*stage.Proxy]int64{}).Kill()
-	if err := exchange(t, conn, back, "after one has died"); err != nil {
-		t.Fatal(err)
-	}
-	get(t, ctx, s.Client(), 2, 2_000_000)
-	s.expectAsked(t, 1, 2)
+	frontAskedOnce(t, func(t *testing.T) *inBandStage {
+		s := newInBandStage(t, stage.Options{Proxies: 4, Max: 2}, true)
+		s.bridge.open(t, s.Stage)
+		ctx := testContext(t)
+		conn, back := echo(t, ctx, s.Stage)
+		if err := exchange(t, conn, back, "hello"); err != nil {
+			t.Fatal(err)
+		}
+		s.expectAsked(t, 1)
+		get(t, ctx, s.Client(), 1, 2_000_000)
+		busiest(t, s.Stage, map[*stage.Proxy]int64{}).Kill()
+		if err := exchange(t, conn, back, "after one has died"); err != nil {
+			t.Fatal(err)
+		}
+		get(t, ctx, s.Client(), 2, 2_000_000)
+		s.expectAsked(t, 2)
+		return s
+	})
 }
 
 // When the only volunteer dies, what is asked through it gets no answer, and the front is asked soon enough.
