@@ -26,9 +26,9 @@ type h1Conn struct {
 	conn      net.Conn
 
 	// owned by the request that holds the reservation
-	limit io.LimitedReader // under r, bounds the headers of a reply
-	r     *bufio.Reader
-	again bool // a request that gets no reply may be sent elsewhere: this has waited for it
+	limit      io.LimitedReader // under r, bounds the headers of a reply
+	r          *bufio.Reader
+	mayBeStale bool // the peer may have closed it since it was opened or last used
 
 	mu     sync.Mutex // guards the rest
 	busy   bool
@@ -51,7 +51,7 @@ func newH1Conn(t *Transport, h *host, conn net.Conn) *h1Conn {
 // while a machine sleeps: a connection idle over a night is not to be tried.
 func wallClock() time.Time { return time.Now().Round(0) }
 
-func (c *h1Conn) openedAhead() { c.again = true }
+func (c *h1Conn) openedAhead() { c.mayBeStale = true }
 
 func (c *h1Conn) reserve() bool {
 	c.mu.Lock()
@@ -104,8 +104,8 @@ func (c *h1Conn) close(err error) {
 
 func (c *h1Conn) roundTrip(ctx context.Context, o *outgoing) (*http.Response, error) {
 	stop := context.AfterFunc(ctx, func() { c.close(context.Cause(ctx)) })
-	again := c.again
-	c.again = true
+	again := c.mayBeStale
+	c.mayBeStale = true
 	c.limit.N = maxHeaderBytes
 	writeErr := c.write(o)
 	resp, err := c.readReply(o) // a peer may answer and close without reading all

@@ -60,15 +60,15 @@ type h2Conn struct {
 
 	received atomic.Int64 // frames so far
 
-	mu       sync.Mutex
-	notices  []h2Notice // for the loop
-	active   int        // requests that hold a reservation
-	most     int        // the peer's limit of them
-	again    bool       // a request that gets no reply may be sent elsewhere: this has waited for it
-	draining bool
-	err      error
-	since    time.Time
-	expire   *time.Timer
+	mu         sync.Mutex
+	notices    []h2Notice // for the loop
+	active     int        // requests that hold a reservation
+	most       int        // the peer's limit of them
+	mayBeStale bool       // the peer may have closed it since it was opened or last used
+	draining   bool
+	err        error
+	since      time.Time
+	expire     *time.Timer
 }
 
 // An h2Frame is what the read goroutine got.
@@ -119,7 +119,7 @@ func newH2Conn(t *Transport, h *host, conn net.Conn) *h2Conn {
 func (c *h2Conn) openedAhead() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.again = true
+	c.mayBeStale = true
 }
 
 func (c *h2Conn) reserve() bool {
@@ -203,8 +203,8 @@ func (c *h2Conn) drain() {
 
 func (c *h2Conn) roundTrip(ctx context.Context, o *outgoing) (*http.Response, error) {
 	c.mu.Lock()
-	s := newH2Stream(c, ctx, o, c.again)
-	c.again = true
+	s := newH2Stream(c, ctx, o, c.mayBeStale)
+	c.mayBeStale = true
 	c.mu.Unlock()
 	select {
 	case c.requests <- s:

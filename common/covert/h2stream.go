@@ -20,7 +20,7 @@ type h2Stream struct {
 	conn    *h2Conn
 	ctx     context.Context // the request's, which outlives the stream
 	request *outgoing
-	again   bool // the connection had waited for the request
+	again   bool // the connection may have been stale
 	body    *h2Body
 	before  int64 // frames the connection had received
 

@@ -94,7 +94,7 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// What a path holds more it is pressed with less, in proportion.
+// The more a path holds, the smaller is the share by which it is pressed.
 func TestStep(t *testing.T) {
 	for held, want := range map[float64]float64{
 		pressHeld:     pressStep,

@@ -73,9 +73,10 @@ func (s *inBandStage) expectAsked(t *testing.T, bridge int64) {
 	})
 }
 
-// frontAskedOnce runs a scenario and checks that the front was asked once. A client waits for the bridge for two seconds and then asks
-// the front as well, and a busy machine may give its programs as little in that time: so where it was asked more often, two more starts
-// follow, and all have to be wrong. Under the race detector, in which they get little done at any time, one start is all, and may have more.
+// frontAskedOnce runs a scenario and checks that the front was asked once. A client waits for a word of the bridge for 0.75 s and
+// then asks the front as well, and on a busy machine the programs may stand still for as long: so where it was asked more often, two
+// more starts follow, and all have to be wrong. Under the race detector, with which programs get little done at any time, one start is
+// all, and may have more.
 func frontAskedOnce(t *testing.T, scenario func(t *testing.T) *inBandStage) {
 	var asked []int64
 	for len(asked) < 3 {
