@@ -115,7 +115,7 @@ func (t *Transport) imitate(raw net.Conn, host string, noSNI, p256 bool) (*utls.
 		if err := conn.BuildHandshakeState(); err != nil {
 			return nil, err
 		}
-		if coherent(conn.Extensions) {
+		if coherent(conn.HandshakeState.Hello.CipherSuites, conn.Extensions) {
 			return conn, nil
 		}
 	}
@@ -137,21 +137,35 @@ func (h *hello) apply(conn *utls.UConn, p256 bool) error {
 	return nil
 }
 
-// coherent reports whether the hybrid group X25519MLKEM768 is both listed and
-// has a key share, or neither. uTLS draws the two apart, but a share without the
-// listing is against RFC 8446, section 4.2.8, and a server that asks for the
-// missing share gets an error instead, as uTLS cannot make it then.
-func coherent(extensions []utls.TLSExtension) bool {
-	listed, shared := false, false
+// coherent reports whether servers can work with a hello of which uTLS draws each
+// part apart from the others. The hybrid group X25519MLKEM768 is both listed and
+// has a key share, or neither: a share without the listing is against RFC 8446,
+// section 4.2.8, and a server that asks for the missing share gets an error
+// instead, as uTLS cannot make it then. And whoever offers HTTP/2 offers suites
+// that it allows with TLS 1.2 (RFC 9113, section 9.2.2), whatever the
+// certificate's key: with others servers agree, and then hang up.
+func coherent(suites []uint16, extensions []utls.TLSExtension) bool {
+	listed, shared, http2 := false, false, false
 	for _, e := range extensions {
 		switch e := e.(type) {
 		case *utls.SupportedCurvesExtension:
 			listed = slices.Contains(e.Curves, utls.X25519MLKEM768)
 		case *utls.KeyShareExtension:
 			shared = slices.ContainsFunc(e.KeyShares, func(k utls.KeyShare) bool { return k.Group == utls.X25519MLKEM768 })
+		case *utls.ALPNExtension:
+			http2 = slices.Contains(e.AlpnProtocols, "h2")
 		}
 	}
-	return listed == shared
+	return listed == shared && (!http2 || offersAny(suites,
+		utls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, utls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+		utls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256) && offersAny(suites,
+		utls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, utls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+		utls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256))
+}
+
+// offersAny reports whether one of the wanted suites is offered.
+func offersAny(offered []uint16, wanted ...uint16) bool {
+	return slices.ContainsFunc(wanted, func(suite uint16) bool { return slices.Contains(offered, suite) })
 }
 
 // ordinaryConfig configures crypto/tls. It sends the server name whenever it

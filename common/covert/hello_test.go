@@ -215,3 +215,25 @@ func TestHelloRandomizedWorksAtOnce(t *testing.T) {
 		t.Errorf("%d hellos failed besides %d that worked", failed, n)
 	}
 }
+
+// A hello that offers HTTP/2 has a suite for it, for either kind of certificate.
+func TestCoherentSuites(t *testing.T) {
+	const cbc = utls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA
+	const ecdsa, rsa = utls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, utls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+	h2, h1 := []string{"h2", "http/1.1"}, []string{"http/1.1"}
+	for _, c := range []struct {
+		suites    []uint16
+		protocols []string
+		want      bool
+	}{
+		{[]uint16{cbc, ecdsa, rsa}, h2, true},
+		{[]uint16{cbc, rsa}, h2, false}, // a server with a key for ECDSA takes cbc
+		{[]uint16{cbc, ecdsa}, h2, false},
+		{[]uint16{cbc}, h1, true},
+		{nil, h2, false},
+	} {
+		if got := coherent(c.suites, []utls.TLSExtension{&utls.ALPNExtension{AlpnProtocols: c.protocols}}); got != c.want {
+			t.Errorf("%x with %q: %v, want %v", c.suites, c.protocols, got, c.want)
+		}
+	}
+}
